@@ -1,0 +1,1 @@
+"""Glyph: long text as page images, exactly priced."""

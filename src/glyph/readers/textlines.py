@@ -1,0 +1,354 @@
+"""Where the lines of text stand on a page, found from its pixels alone.
+
+The page becomes ink (distance from its ground, whatever the colours). Columns are cut at white
+gaps that run down the whole page, lines at rows with little ink. Each line then gets a window of
+one height, hung on its baseline: a recogniser must see how high a mark stands to tell a comma
+from an apostrophe, so a window is never as tight as the line's own ink.
+
+Shape key: H W page pixels, B runs (start, end) of rows or columns.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+
+from glyph.pages import Box
+
+MIN_INK = 48
+"""Ink from which a pixel counts as marked; less is the faint edge of an outline."""
+
+MAX_COLUMNS = 12
+
+Spans = list[tuple[int, int]]
+"""Runs of rows or columns: first, and one past the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """One line of text on a page.
+
+    Attributes:
+        box: The line's ink.
+        top_px: First row of the window a recogniser should see.
+        bottom_px: One past the window's last row.
+    """
+
+    box: Box
+    top_px: int
+    bottom_px: int
+
+
+def ink_of(gray_HW: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
+    """Return how far each pixel is from the ground, 0 to 255, on light and dark pages alike.
+
+    The ground is the most frequent grey and, where paragraphs have a colour of their own, the
+    grey of the page's edge. The strongest ink of the page becomes 255.
+    """
+    edge = np.concatenate((gray_HW[0], gray_HW[-1], gray_HW[:, 0], gray_HW[:, -1]))
+    page_gray, edge_gray = _most_frequent(gray_HW), _most_frequent(edge)
+    signed_HW = gray_HW.astype(np.int16)
+    ink_HW = np.abs(signed_HW - page_gray)
+    if edge_gray != page_gray:
+        is_ground_HW = (gray_HW == page_gray) | (gray_HW == edge_gray)
+        column_W = np.arange(gray_HW.shape[1])
+        last_HW = np.maximum.accumulate(np.where(is_ground_HW, column_W, 0), axis=1)
+        ground_HW = np.take_along_axis(signed_HW, last_HW, axis=1)
+        ink_HW = np.where(is_ground_HW, 0, np.abs(signed_HW - ground_HW))
+    strongest = max(int(ink_HW.max(initial=0)), 1)
+    return (ink_HW.astype(np.int32) * 255 // strongest).astype(np.uint8)
+
+
+def find_lines(ink_HW: UInt8[np.ndarray, "H W"]) -> list[TextLine]:
+    """Return the lines of a page in reading order: down each column, columns from the left.
+
+    Args:
+        ink_HW: From `ink_of`.
+    """
+    marked_HW = ink_HW >= MIN_INK
+    marked_HW = _without_rules(marked_HW)
+    if not marked_HW.any():
+        return []
+    pitch_px = _pitch(marked_HW)
+    found: list[TextLine] = []
+    for top, bottom, left, right in _regions(marked_HW, pitch_px):
+        region_HW = marked_HW[top:bottom, left:right]
+        bands = _line_bands(region_HW, pitch_px)
+        windows = _windows(region_HW, bands, pitch_px)
+        for i, ((first, last), (start, end)) in enumerate(zip(bands, windows, strict=True)):
+            ink_left, ink_right = _extent(region_HW, bands, i)
+            box = Box(left + ink_left, top + first, left + ink_right, top + last)
+            found.append(TextLine(box, top + start, top + end))
+    return found
+
+
+def _extent(region_HW: Bool[np.ndarray, "H W"], bands: Spans, i: int) -> tuple[int, int]:
+    """Return first and last column of a line's ink.
+
+    Where two lines touch, the row at the cut may hold the other's descenders: it does not count.
+    """
+    first, last = bands[i]
+    inner_first = first + (i > 0 and bands[i - 1][1] == first)
+    inner_last = last - (i + 1 < len(bands) and bands[i + 1][0] == last)
+    columns = np.flatnonzero(region_HW[inner_first:inner_last].any(axis=0))
+    if not len(columns):
+        columns = np.flatnonzero(region_HW[first:last].any(axis=0))
+    return int(columns[0]), int(columns[-1]) + 1
+
+
+def _most_frequent(gray: UInt8[np.ndarray, "..."]) -> int:
+    return int(np.bincount(gray.ravel(), minlength=256).argmax())
+
+
+def _runs(is_on: Bool[np.ndarray, " N"]) -> Spans:
+    """Return the runs of true values."""
+    steps = np.flatnonzero(np.diff(np.concatenate(([False], is_on, [False]))))
+    return [(int(start), int(end)) for start, end in zip(steps[::2], steps[1::2], strict=True)]
+
+
+# -- pitch and rules -------------------------------------------------------------------------
+
+
+def _pitch(marked_HW: Bool[np.ndarray, "H W"]) -> float:
+    """Return the distance from line to line in pixels, as the page's rows repeat.
+
+    The row profile correlates with itself best when moved by one line. Pages of one or two lines
+    have no period; there the height of their inked runs stands for it.
+    """
+    profile_H = marked_HW.sum(axis=1).astype(np.float64)
+    heights = sorted(end - start for start, end in _runs(profile_H > 0))
+    tallest = heights[len(heights) * 9 // 10]
+    centred_H = profile_H - profile_H.mean()
+    size = 1 << (2 * len(centred_H) - 1).bit_length()
+    spectrum = np.fft.rfft(centred_H, size)
+    score = np.fft.irfft(spectrum * spectrum.conj(), size)[: len(centred_H) // 2]
+    if len(score) < 8 or score[0] <= 0:
+        return tallest * 1.1
+    score = score / score[0]
+    is_peak = np.zeros(len(score), np.bool_)
+    is_peak[4:-1] = (score[4:-1] >= score[3:-2]) & (score[4:-1] > score[5:])
+    peaks = np.flatnonzero(is_peak & (score > 0.15))
+    if not len(peaks):
+        return tallest * 1.1
+    lag = int(peaks[score[peaks] >= 0.75 * score[peaks].max()][0])
+    return _refined_pitch(score, lag)
+
+
+def _refined_pitch(score: "np.ndarray[tuple[int], np.dtype[np.float64]]", lag: int) -> float:
+    """Return a peak's place between samples, from the farthest multiple that still peaks."""
+    pitch = float(lag)
+    for multiple in (1, 2, 4, 8):
+        near = round(pitch * multiple)
+        low, high = near - 1, near + 2
+        if high >= len(score):
+            break
+        best = low + int(score[low:high].argmax())
+        if score[best] < 0.1:
+            break
+        pitch = best / multiple
+    return pitch
+
+
+def _without_rules(marked_HW: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
+    """Return the page without paragraph borders and rulings: lines over half the page wide.
+
+    A border's sides may be shorter than a letter is tall, so they are found by its top and
+    bottom: between two rules the outermost columns of the rules are blanked.
+    """
+    height, width = marked_HW.shape
+    wide = max(width // 2, 24)
+    rows = np.flatnonzero(marked_HW.sum(axis=1) >= wide)
+    rules_HW = np.zeros_like(marked_HW)
+    rules_HW[rows] = _long_runs(marked_HW[rows], wide)
+    if not rules_HW.any():
+        return marked_HW
+    kept_HW = marked_HW & ~rules_HW
+    rules = _runs(rules_HW.any(axis=1))
+    for (top, start), (end, _) in zip(rules, rules[1:], strict=False):
+        columns = np.flatnonzero(rules_HW[top])
+        thick = min(start - top, width // 8)
+        kept_HW[start:end, columns[0] : columns[0] + thick] = False
+        kept_HW[start:end, columns[-1] + 1 - thick : columns[-1] + 1] = False
+    return kept_HW
+
+
+def _long_runs(marked_NW: Bool[np.ndarray, "N W"], length: int) -> Bool[np.ndarray, "N W"]:
+    """Return the pixels that lie in a level run of at least `length` marked ones."""
+    width = marked_NW.shape[1]
+    before = np.zeros((len(marked_NW), width + 1), np.int32)
+    marked_NW.cumsum(axis=1, out=before[:, 1:])
+    is_start = before[:, length:] - before[:, :-length] == length
+    steps = np.zeros((len(marked_NW), width + 1), np.int32)
+    steps[:, : is_start.shape[1]] += is_start
+    steps[:, length:] -= is_start
+    return steps[:, :-1].cumsum(axis=1) > 0
+
+
+# -- columns ---------------------------------------------------------------------------------
+
+
+def _regions(
+    marked_HW: Bool[np.ndarray, "H W"], pitch_px: float
+) -> list[tuple[int, int, int, int]]:
+    """Return the parts of a page to read one after another: top, bottom, left, right.
+
+    Rows that cross the gaps between columns, such as a page label, are read by themselves.
+    """
+    height, width = marked_HW.shape
+    columns = _columns(marked_HW, pitch_px)
+    if len(columns) == 1:
+        return [(0, height, 0, width)]
+    is_gap_W = np.ones(width, np.bool_)
+    for left, right in columns:
+        is_gap_W[left:right] = False
+    crosses_H = marked_HW[:, is_gap_W].any(axis=1)
+    for start, end in _runs(marked_HW.any(axis=1)):
+        crosses_H[start:end] |= crosses_H[start:end].any()
+    regions: list[tuple[int, int, int, int]] = []
+    edges = [0, *(np.flatnonzero(np.diff(crosses_H)) + 1).tolist(), height]
+    for top, bottom in zip(edges, edges[1:], strict=False):
+        spans = [(0, width)] if crosses_H[top] else columns
+        regions += [(top, bottom, left, right) for left, right in spans]
+    return regions
+
+
+def _columns(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
+    """Return the columns of text, the whole width when the page is not in columns.
+
+    White gaps alone do not make columns, since tables have them too. Columns of one page are
+    equally wide: their left edges are equally far apart and none is wider than that distance.
+    """
+    whole = [(0, marked_HW.shape[1])]
+    rows = _runs(marked_HW.any(axis=1))
+    if rows[-1][1] - rows[0][0] < 4 * pitch_px:
+        return whole
+    if len(rows) > 1 and rows[-1][1] - rows[-1][0] <= pitch_px:
+        rows = rows[:-1]  # a page label may stand in a gap
+    spans = _runs(marked_HW[: rows[-1][1]].any(axis=0))
+    merged = spans[:1]
+    for left, right in spans[1:]:
+        if left - merged[-1][1] < 0.6 * pitch_px:
+            merged[-1] = (merged[-1][0], right)
+        else:
+            merged.append((left, right))
+    if not 2 <= len(merged) <= MAX_COLUMNS:
+        return whole
+    lefts = np.array([left for left, _ in merged])
+    widths = np.array([right - left for left, right in merged])
+    distance = (lefts[-1] - lefts[0]) / (len(lefts) - 1)
+    is_even = np.abs(np.diff(lefts) - distance).max() <= pitch_px
+    fits = widths.max() <= distance and widths[:-1].min() >= max(0.6 * distance, 6 * pitch_px)
+    return _cut_in_gaps(merged, marked_HW.shape[1]) if is_even and fits else whole
+
+
+def _cut_in_gaps(spans: Spans, width: int) -> Spans:
+    """Return the spans widened by a little of the gaps around them."""
+    return [(max(left - 1, 0), min(right + 1, width)) for left, right in spans]
+
+
+# -- lines -----------------------------------------------------------------------------------
+
+
+def _line_bands(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
+    """Return first and last row of each line's ink."""
+    profile_H = marked_HW.sum(axis=1)
+    bands: Spans = []
+    for start, end in _runs(profile_H > 0):
+        bands += _cut(profile_H, start, end, pitch_px)
+    return _joined(bands, pitch_px)
+
+
+def _cut(
+    profile_H: Int[np.ndarray, " H"], start: int, end: int, pitch_px: float
+) -> Spans:
+    """Cut an inked run into lines where the rows between them hold the least ink.
+
+    Dynamic programme over the rows: lines are within a third of the pitch, the rows just above
+    and below a cut cost their ink, so that a cut falls between descenders and ascenders.
+    """
+    num_lines = round((end - start) / pitch_px + 0.1)
+    if num_lines < 2:
+        return [(start, end)]
+    low, high = max(int(pitch_px * 0.67), 1), int(pitch_px * 1.34) + 1
+    ink = profile_H[start:end].astype(np.float64)
+    size = end - start
+    cost = np.full(size + 1, np.inf)
+    cut_before = np.zeros(size + 1, np.int64)
+    cost[0] = 0.0
+    uneven = ink.mean() * 0.02
+    for row in range(low, size + 1):
+        first, last = max(row - high, 0), row - low + 1
+        lengths = row - np.arange(first, last)
+        options = cost[first:last] + uneven * (lengths - pitch_px) ** 2
+        best = int(options.argmin())
+        here = 0.0 if row == size else ink[row - 1] + ink[row]
+        cost[row], cut_before[row] = options[best] + here, first + best
+    if not np.isfinite(cost[size]):
+        return [(start, end)]
+    cuts = [size]
+    while cuts[-1]:
+        cuts.append(int(cut_before[cuts[-1]]))
+    cuts.reverse()
+    return [(start + a, start + b) for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def _joined(bands: Spans, pitch_px: float) -> Spans:
+    """Join the parts of one line: the bars of '=', the dots of ':' and 'i', accents."""
+    if not bands:
+        return []
+    size = min(pitch_px, 1.1 * float(np.percentile([end - start for start, end in bands], 80)))
+    joined = bands[:1]
+    for start, end in bands[1:]:
+        first, last = joined[-1]
+        is_small = min(last - first, end - start) < 0.45 * size
+        if is_small and start - last < 0.4 * size and end - first <= 0.98 * size:
+            joined[-1] = (first, end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+# -- windows ---------------------------------------------------------------------------------
+
+
+def _windows(marked_HW: Bool[np.ndarray, "H W"], bands: Spans, pitch_px: float) -> Spans:
+    """Return the rows a recogniser should see of each line: one height, hung on the baseline."""
+    if not bands:
+        return []
+    profile_H = marked_HW.sum(axis=1)
+    heights = np.array([end - start for start, end in bands])
+    usual = float(np.percentile(heights, 80))
+    is_full = heights >= 0.6 * usual
+    baselines = [_baseline(profile_H[start:end]) + start for start, end in bands]
+    full = np.flatnonzero(is_full)
+    ascent = int(np.percentile([baselines[i] - bands[i][0] for i in full], 80))
+    descent = int(np.percentile([bands[i][1] - baselines[i] for i in full], 80))
+    windows: Spans = []
+    for i, (start, end) in enumerate(bands):
+        baseline = baselines[i]
+        if not is_full[i]:
+            nearest = full[np.abs(full - i).argmin()]
+            baseline = _hung(baselines[nearest], (start, end), (ascent, descent), pitch_px)
+        top, bottom = min(baseline - ascent, start), max(baseline + descent, end)
+        windows.append((max(top, 0), min(bottom, len(profile_H))))
+    return windows
+
+
+def _baseline(profile: Int[np.ndarray, " H"]) -> int:
+    """Return the row below the last one that holds a good part of the line's ink."""
+    return int(np.flatnonzero(profile >= 0.35 * profile.max())[-1]) + 1
+
+
+def _hung(
+    baseline: int, band: tuple[int, int], reach: tuple[int, int], pitch_px: float
+) -> int:
+    """Return the baseline of a line of small marks, on the grid of a full line's baseline."""
+    start, end = band
+    ascent, descent = reach
+    middle = (start + end - descent + ascent) / 2
+    steps = round((middle - baseline) / pitch_px)
+    for on_grid in (steps, steps - 1, steps + 1):
+        candidate = round(baseline + on_grid * pitch_px)
+        if candidate - ascent <= start + 1 and end - 1 <= candidate + descent:
+            return candidate
+    return round(middle)
