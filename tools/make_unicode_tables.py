@@ -22,16 +22,14 @@ Range = tuple[int, int, str]
 
 # Scripts whose letters join, reorder, stack or change shape, or run from right to left.
 # A test compares this list with ArabicShaping.txt and IndicSyllabicCategory.txt.
-COMPLEX_SCRIPTS = frozenset(
-    """
-    Adlm Arab Armi Avst Chrs Cprt Elym Hatr Hebr Hung Khar Lydi Mand Mani Mend Merc Mero Narb Nbat
-    Nkoo Orkh Ougr Palm Phli Phlp Phnx Prti Rohg Samr Sarb Sogd Sogo Syrc Thaa Yezi
-    Ahom Bali Batk Beng Bhks Brah Bugi Buhd Cakm Cham Deva Diak Dogr Gong Gonm Gran Gujr Guru Hano
-    Java Kali Kawi Khmr Khoj Knda Kthi Lana Laoo Lepc Limb Mahj Maka Marc Mlym Modi Mong Mtei Mult
-    Mymr Nand Newa Orya Phag Rjng Saur Shrd Sidd Sind Sinh Soyo Sund Sylo Tagb Takr Tale Talu Taml
-    Tavt Telu Tfng Tglg Thai Tibt Tirh Zanb Dupl Egyp
-    """.split()
-)
+COMPLEX_SCRIPTS = """
+Adlm Arab Armi Avst Chrs Cprt Elym Hatr Hebr Hung Khar Lydi Mand Mani Mend Merc Mero Narb Nbat
+Nkoo Orkh Ougr Palm Phli Phlp Phnx Prti Rohg Samr Sarb Sogd Sogo Syrc Thaa Yezi
+Ahom Bali Batk Beng Bhks Brah Bugi Buhd Cakm Cham Deva Diak Dogr Gong Gonm Gran Gujr Guru Hano
+Java Kali Kawi Khmr Khoj Knda Kthi Lana Laoo Lepc Limb Mahj Maka Marc Mlym Modi Mong Mtei Mult
+Mymr Nand Newa Orya Phag Rjng Saur Shrd Sidd Sind Sinh Soyo Sund Sylo Tagb Takr Tale Talu Taml
+Tavt Telu Tfng Tglg Thai Tibt Tirh Zanb Dupl Egyp
+"""
 BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 ZWNJ, ZWJ = 0x200C, 0x200D
 JAMO = ((0x1100, 0x11FF), (0xA960, 0xA97F), (0xD7B0, 0xD7FF))
@@ -102,7 +100,9 @@ def bidi_classes(folder: Path) -> npt.NDArray[np.uint8]:
 
 def bracket_types(folder: Path) -> npt.NDArray[np.uint8]:
     """Number the bracket pairs; canonically equivalent brackets get the number of their twin."""
-    rows = (line.split(";") for line in (folder / "UnicodeData.txt").read_text("utf-8").splitlines())
+    rows = (
+        line.split(";") for line in (folder / "UnicodeData.txt").read_text("utf-8").splitlines()
+    )
     singleton = {
         int(row[0], 16): int(row[5], 16) for row in rows if re.fullmatch("[0-9A-F]+", row[5])
     }
@@ -147,12 +147,13 @@ def shaping(
     folder: Path, script: npt.NDArray[np.uint8], tags: list[str], bidi: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.bool_]:
     """Return what needs HarfBuzz or the bidi algorithm; see `needs_shaping`."""
-    unknown = COMPLEX_SCRIPTS - set(tags)
+    complex_tags = COMPLEX_SCRIPTS.split()
+    unknown = set(complex_tags) - set(tags)
     if unknown:
         raise SystemExit(f"These script tags are not in Scripts.txt: {', '.join(sorted(unknown))}.")
     categories = list(read_ranges(folder / "extracted/DerivedGeneralCategory.txt"))
     emoji = list(read_ranges(folder / "emoji/emoji-data.txt"))
-    need = np.isin(script, [tags.index(tag) for tag in COMPLEX_SCRIPTS])
+    need = np.isin(script, [tags.index(tag) for tag in complex_tags])
     need |= np.isin(bidi, [Bidi.R, Bidi.AL, Bidi.AN])
     need |= members(categories, "Mn", "Mc", "Me")
     need |= members(emoji, "Emoji_Modifier")
@@ -165,7 +166,9 @@ def shaping(
     return need
 
 
-def run_lengths(table: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
+def run_lengths(
+    table: npt.NDArray[np.generic],
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
     """Return (lengths, values) of the runs of equal entries."""
     values = table.view(np.uint8)
     starts = np.flatnonzero(np.diff(values.astype(np.int16), prepend=-1))

@@ -10,9 +10,10 @@ A character no font has becomes a visible box with its code point, and is rememb
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from jaxtyping import Int32, UInt32
@@ -22,6 +23,8 @@ from glyph.config import RenderConfig
 from glyph.fonts import Face, fallback_chain, find_font
 from glyph.kernel import look_up
 from glyph.pages import SUBPIXELS
+
+T = TypeVar("T")
 
 MAX_PHASED_EM_PX = 48
 """Above this size a quarter of a pixel cannot be seen, and one phase saves memory."""
@@ -75,6 +78,7 @@ class Atlas:
         self._face_of_slot: list[int] = []
         self._advances = np.zeros(256, np.int32)
         self._lock = threading.RLock()
+        self._local = threading.local()
         self.bitmaps = BitmapStore(levels)
         self.missing: set[int] = set()
         self.blank_slot = self._new_slot(0, 0, None)
@@ -117,6 +121,13 @@ class Atlas:
     def draws(self, face_index: int, codepoint: int) -> bool:
         """Whether a face has a code point, or need not have it since it is invisible."""
         return _is_invisible(codepoint) or self.face(face_index).glyph_of(codepoint) != 0
+
+    def run_store(self, make: Callable[[], T]) -> T:
+        """Return what shaping remembers of this typeface, one for each thread."""
+        store = getattr(self._local, "runs", None)
+        if store is None:
+            store = self._local.runs = make()
+        return store
 
     def slot_of(self, char: str) -> int:
         """Return the slot of one character."""

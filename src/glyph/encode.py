@@ -5,6 +5,9 @@ the smallest among the fast ones, so the PNG container is written here: four chu
 compressed stream. The same page gives the same bytes on every machine.
 """
 
+# pyright: reportUnknownMemberType=false
+# isal's stubs leave buffers untyped.
+
 import io
 import struct
 import zlib
@@ -145,8 +148,7 @@ class _PdfWriter:
         self._object(
             number,
             b"<< /Type /Page /Parent %d 0 R /MediaBox %s /Contents %d 0 R"
-            b" /Resources << /XObject << /Im %d 0 R >> >> >>"
-            % (self.TREE, box, content, image),
+            b" /Resources << /XObject << /Im %d 0 R >> >> >>" % (self.TREE, box, content, image),
         )
         return number
 

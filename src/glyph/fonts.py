@@ -11,7 +11,7 @@ whole pixels read ten times worse than unhinted ones on quarter pixels.
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
-# pyright: reportAttributeAccessIssue=false
+# pyright: reportAttributeAccessIssue=false, reportMissingTypeStubs=false
 # uharfbuzz is compiled and carries no types.
 
 import importlib.util
@@ -33,6 +33,14 @@ DEJAVU = ("matplotlib", "mpl-data/fonts/ttf")
 CJK = ("noto_cjk_sans_otc", "")
 CJK_FACES = ("JP", "KR", "SC", "TC", "HK")
 """Order of the faces inside the Noto Sans CJK collection."""
+
+
+SCRIPTS = (
+    "Arabic", "Armenian", "Bengali", "Devanagari", "Ethiopic", "Georgian", "Gujarati", "Gurmukhi",
+    "Hebrew", "Kannada", "Khmer", "Lao", "Malayalam", "Myanmar", "Oriya", "Sinhala", "Symbols",
+    "Tamil", "Telugu", "Thai",
+)  # fmt: skip
+"""Noto Sans families of scripts that Latin faces lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,8 @@ class Family:
 
 
 def _dejavu(stem: str, slant: str) -> Family:
-    names = [f"{stem}{style}.ttf" for style in ("", "-Bold", f"-{slant}", f"-Bold{slant}")]
-    return Family(*DEJAVU, *names)
+    bold, italic, both = (f"{stem}-{style}.ttf" for style in ("Bold", slant, f"Bold{slant}"))
+    return Family(*DEJAVU, f"{stem}.ttf", bold, italic, both)
 
 
 def _fontpkg(stem: str, axes: str, *, has_italic: bool = True) -> Family:
@@ -76,43 +84,43 @@ def _fontpkg(stem: str, axes: str, *, has_italic: bool = True) -> Family:
     return Family(package, "files", f"{name}[{axes}].ttf", italic=italic, has_weight_axis=True)
 
 
-FAMILIES: dict[str, Family] = {
-    "DejaVu Sans": _dejavu("DejaVuSans", "Oblique"),
-    "DejaVu Sans Mono": _dejavu("DejaVuSansMono", "Oblique"),
-    "DejaVu Serif": _dejavu("DejaVuSerif", "Italic"),
-    "STIXGeneral": Family(
-        *DEJAVU,
-        "STIXGeneral.ttf",
-        "STIXGeneralBol.ttf",
-        "STIXGeneralItalic.ttf",
-        "STIXGeneralBolIta.ttf",
-    ),
-    "Noto Sans": _fontpkg("noto_sans", "wdth,wght"),
-    "Noto Serif": _fontpkg("noto_serif", "wdth,wght"),
-    "Noto Sans Arabic": _fontpkg("noto_sans_arabic", "wdth,wght", has_italic=False),
-    "Noto Sans Devanagari": _fontpkg("noto_sans_devanagari", "wdth,wght", has_italic=False),
-    "Noto Sans Thai": _fontpkg("noto_sans_thai", "wdth,wght", has_italic=False),
-    "Noto Sans Tamil": _fontpkg("noto_sans_tamil", "wdth,wght", has_italic=False),
-    "Noto Sans Telugu": _fontpkg("noto_sans_telugu", "wdth,wght", has_italic=False),
-    "Noto Sans Khmer": _fontpkg("noto_sans_khmer", "wdth,wght", has_italic=False),
-    "Roboto": _fontpkg("roboto", "wdth,wght"),
-    "JetBrains Mono": _fontpkg("jetbrains_mono", "wght"),
-    "Press Start 2P": Family("fontpkg_press_start_2p", "files", "PressStart2P-Regular.ttf"),
-} | {
-    f"Noto Sans CJK {region}": Family(*CJK, "NotoSansCJK-Regular.ttc", face_index=index)
-    for index, region in enumerate(CJK_FACES)
-}
+def _noto(stem: str, italic: str = "") -> Family:
+    return Family("manimgx_fonts", "", f"{stem}[wght].ttf", italic=italic, has_weight_axis=True)
+
+
+FAMILIES: dict[str, Family] = (
+    {
+        "DejaVu Sans": _dejavu("DejaVuSans", "Oblique"),
+        "DejaVu Sans Mono": _dejavu("DejaVuSansMono", "Oblique"),
+        "DejaVu Serif": _dejavu("DejaVuSerif", "Italic"),
+        "STIXGeneral": Family(
+            *DEJAVU,
+            "STIXGeneral.ttf",
+            "STIXGeneralBol.ttf",
+            "STIXGeneralItalic.ttf",
+            "STIXGeneralBolIta.ttf",
+        ),
+        "Noto Sans": _noto("NotoSans", italic="NotoSans-Italic[wght].ttf"),
+        "Noto Emoji": _noto("NotoEmoji"),
+        "Noto Serif": _fontpkg("noto_serif", "wdth,wght"),
+        "Roboto": _fontpkg("roboto", "wdth,wght"),
+        "JetBrains Mono": _fontpkg("jetbrains_mono", "wght"),
+        "Press Start 2P": Family("fontpkg_press_start_2p", "files", "PressStart2P-Regular.ttf"),
+    }
+    | {f"Noto Sans {script}": _noto(f"NotoSans{script}") for script in SCRIPTS}
+    | {
+        f"Noto Sans CJK {region}": Family(*CJK, "NotoSansCJK-Regular.ttc", face_index=index)
+        for index, region in enumerate(CJK_FACES)
+    }
+)
 """Families that packages carry. Those of the `[fonts]` extra may be absent."""
 
 FALLBACK = (
     "DejaVu Sans",
+    "Noto Sans",
     "Noto Sans CJK SC",
-    "Noto Sans Arabic",
-    "Noto Sans Devanagari",
-    "Noto Sans Thai",
-    "Noto Sans Tamil",
-    "Noto Sans Telugu",
-    "Noto Sans Khmer",
+    *(f"Noto Sans {script}" for script in SCRIPTS),
+    "Noto Emoji",
 )
 """Where a character is looked for when the font of the config does not have it."""
 

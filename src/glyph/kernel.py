@@ -5,8 +5,9 @@ Both give the same integers and the same bytes: pages do not depend on the machi
 characters a second.
 """
 
+import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from glyph.linebreak import break_table
 from glyph.pages import Glyphs
 
 try:
-    from glyph import _kernel as _native  # pyright: ignore[reportAttributeAccessIssue]
+    _native: Any = importlib.import_module("glyph._kernel")
 except ImportError:
     _native = None
 
@@ -49,7 +50,7 @@ def native_module() -> Any:
 
 
 @contextmanager
-def using(name: str) -> Iterator[None]:
+def using(name: str) -> Generator[None]:
     """Run a block with the 'c' or the 'numpy' kernel; for tests and benchmarks."""
     global _active
     before = _active
@@ -199,8 +200,8 @@ def _fill_lines(
     ends: list[int] = []
     start, avail = 0, avail64[0] if at_start else avail64[1]
     while start < n:
-        over = np.searchsorted(ink_total, total[start] + avail, side="right")
-        over = max(over, np.searchsorted(ink_at, start + 1))
+        over = int(np.searchsorted(ink_total, total[start] + avail, side="right"))
+        over = max(over, int(np.searchsorted(ink_at, start + 1)))
         overflow = int(ink_at[over]) if over < len(ink_at) else n
         stop = min(overflow, start + MAX_LINE_CHARS)
         newline = int(newlines[np.searchsorted(newlines, start)])

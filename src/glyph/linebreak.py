@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import UInt8, UInt32
 
-from glyph import kernel
 from glyph.unicode_data import LineBreak, UInt8Array, line_break_class
 
 UInt16Array = npt.NDArray[np.uint16]
@@ -61,7 +60,8 @@ def break_opportunities(codepoints_N: UInt32[np.ndarray, " N"]) -> UInt8[np.ndar
     """Return what may happen after each character of a text that starts a line.
 
     A block may be cut from a longer text anywhere but between CR and LF; its last characters are
-    judged without what follows. The C kernel and its numpy twin give the same bytes.
+    judged without what follows. Layout looks up the classes itself and calls `kernel.line_breaks`,
+    which gives the same bytes.
 
     Args:
         codepoints_N: Code points below 0x110000; lone surrogates count as letters.
@@ -76,13 +76,7 @@ def break_opportunities(codepoints_N: UInt32[np.ndarray, " N"]) -> UInt8[np.ndar
         >>> np.flatnonzero(break_opportunities(text)).tolist()
         [3, 10]
     """
-    classes_N = line_break_class().take(codepoints_N)
-    native = kernel.native_module()
-    if native is None:
-        return _numpy_breaks(classes_N)
-    out_N = np.empty_like(classes_N)
-    native.line_breaks(classes_N, break_table(), out_N)
-    return out_N
+    return numpy_breaks(line_break_class().take(codepoints_N))
 
 
 class _Before(NamedTuple):
@@ -290,8 +284,16 @@ def _breaks_of_bases(classes_N: UInt8Array, present: list[int]) -> UInt8Array:
     return out_N
 
 
-def _numpy_breaks(classes_N: UInt8Array) -> UInt8Array:
-    """Return the break after each character, from resolved classes."""
+def numpy_breaks(classes_N: UInt8[np.ndarray, " N"]) -> UInt8[np.ndarray, " N"]:
+    """Return the break after each character of a text that starts a line, from its classes.
+
+    The twin of `glyph_line_breaks` in `_linebreak.h`.
+
+    Args:
+        classes_N: `LineBreak` values.
+
+    Returns: uint8 `Break` values.
+    """
     if not classes_N.size:
         return classes_N
     present: list[int] = np.bincount(classes_N, minlength=NUM_CLASSES).tolist()
@@ -315,3 +317,6 @@ def _is_baseless() -> npt.NDArray[np.bool_]:
     table = np.zeros(NUM_CLASSES, np.bool_)
     table[list(BASELESS)] = True
     return table
+
+
+_numpy_breaks = numpy_breaks

@@ -78,5 +78,3 @@ def render_pages(document: Document | str, config: RenderConfig) -> PageStream:
 def _inks(config: RenderConfig) -> list[RGB]:
     roles = DARK_INKS if config.is_dark else LIGHT_INKS
     return [rgb(config.font_color), rgb(config.newline_marker_color), *roles[1:]]
-
-

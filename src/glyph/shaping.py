@@ -16,12 +16,10 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32, UInt8, UInt32
 
 from glyph.atlas import Atlas
-from glyph.bidi import embedding_levels
+from glyph.bidi import block_levels
 from glyph.fonts import Shaped
 from glyph.pages import SUBPIXELS
 from glyph.unicode_data import (
-    Bidi,
-    bidi_class,
     is_cluster_extend,
     needs_shaping,
     script_of,
@@ -57,25 +55,12 @@ class ShapedBlock:
     dy_G: Int[np.ndarray, " G"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Run:
-    """One shaped run: per character its cluster width, per glyph slot and place."""
-
-    advance64: "np.ndarray[Any, Any]"
-    attached: "np.ndarray[Any, Any]"
-    slot: "np.ndarray[Any, Any]"
-    char: "np.ndarray[Any, Any]"
-    dx64: "np.ndarray[Any, Any]"
-    dy: "np.ndarray[Any, Any]"
-
-
 class Shaper:
-    """Shapes blocks with the faces of one atlas and remembers every run it has seen."""
+    """Shapes blocks with the faces of one atlas and remembers, with the atlas, every run."""
 
     def __init__(self, atlas: Atlas, letter_spacing64: int):
         self._atlas = atlas
         self._letter_spacing64 = letter_spacing64
-        self._runs: dict[tuple[str, int, bool], _Run] = {}
 
     def shape(
         self,
@@ -94,22 +79,25 @@ class Shaper:
             advance64_N: Advances as if every character stood alone.
             open_level: Level of the paragraph that began in an earlier block, or None.
         """
-        if len(self._runs) > MAX_REMEMBERED_RUNS:
-            self._runs.clear()
-        level_N, base_N = paragraph_levels(codepoints_N, open_level)
+        level_N, base_N = block_levels(codepoints_N, first_base=open_level)
         starts, ends, faces, scripts = self._runs_of(codepoints_N, level_N)
-        found: list[_Run] = []
-        for start, end, face, script in zip(starts, ends, faces, scripts, strict=True):
-            key = (text[start:end], face, bool(level_N[start] & 1))
-            run = self._runs.get(key)
-            if run is None:
-                run = self._runs[key] = self._shape_run(*key, script_tags()[script])
-            found.append(run)
-        return self._merge(np.array(starts, np.int64), found, slots_N, advance64_N, level_N, base_N)
+        store = self._atlas.run_store(RunStore)
+        odd = (level_N[starts] & 1).tolist()
+        known = store.number_of
+        numbers: list[int] = []
+        for run in zip(starts.tolist(), ends.tolist(), faces.tolist(), odd, scripts, strict=True):
+            start, end, face, is_rtl, script = run
+            key = (text[start:end], face, is_rtl)
+            number = known.get(key)
+            if number is None:
+                number = store.add(key, self._shape_run(*key, script_tags()[script]))
+            numbers.append(number)
+        runs = store.gather(np.array(numbers, np.int64), starts)
+        return self._merge(runs, slots_N, advance64_N, level_N, base_N)
 
     def _runs_of(
         self, codepoints_N: UInt32[np.ndarray, " N"], level_N: UInt8[np.ndarray, " N"]
-    ) -> tuple[list[int], list[int], list[int], list[int]]:
+    ) -> tuple[Any, Any, Any, Any]:
         """Return start, end, face and script of the runs that must be shaped."""
         face_N = self._faces_of(codepoints_N)
         script_N = _resolved_scripts(codepoints_N)
@@ -125,7 +113,7 @@ class Shaper:
         needed = np.logical_or.reduceat(needed_N, starts)
         ends = np.append(starts[1:], len(codepoints_N))[needed]
         starts = starts[needed]
-        return (starts.tolist(), ends.tolist(), face_N[starts].tolist(), script_N[starts].tolist())
+        return starts, ends, face_N[starts], script_N[starts]
 
     def _faces_of(self, codepoints_N: UInt32[np.ndarray, " N"]) -> Int32[np.ndarray, " N"]:
         """Return the face of each character; marks and joiners stay with their base if they can."""
@@ -137,10 +125,9 @@ class Shaper:
                 face_N[i] = base_face
         return face_N
 
-    def _shape_run(self, text: str, face_index: int, right_to_left: bool, script: str) -> _Run:
-        shaped = self._atlas.face(face_index).shape(
-            text, right_to_left=right_to_left, script=script
-        )
+    def _shape_run(self, text: str, face_index: int, is_rtl: int, script: str) -> "_Run":
+        face = self._atlas.face(face_index)
+        shaped = face.shape(text, right_to_left=bool(is_rtl), script=script)
         advance64 = np.zeros(len(text), np.int32)
         attached = np.ones(len(text), np.bool_)
         rows: list[tuple[int, int, int, int]] = []
@@ -160,8 +147,7 @@ class Shaper:
                 dy = -round(shaped.y64[i] / SUBPIXELS)
                 rows.append((cluster, slot, pen64 + shaped.x64[i], dy))
                 pen64 += width64
-            spacing64 = self._letter_spacing64 if pen64 else 0
-            advance64[cluster] = max(pen64, 0) + spacing64
+            advance64[cluster] = max(pen64, 0)
             attached[cluster] = False
         rows.sort(key=lambda row: row[0])
         char, slot, dx64, dy = np.array(rows, np.int32).reshape(-1, 4).T
@@ -172,65 +158,114 @@ class Shaper:
 
     def _merge(
         self,
-        starts: Int[np.ndarray, " R"],
-        runs: list[_Run],
+        runs: "_GatheredRuns",
         slots_N: Int32[np.ndarray, " N"],
         advance64_N: Int32[np.ndarray, " N"],
         level_N: UInt8[np.ndarray, " N"],
         base_N: UInt8[np.ndarray, " N"],
     ) -> ShapedBlock:
-        lengths = np.array([len(run.advance64) for run in runs], np.int64)
-        inside = _ranges(starts, lengths)
+        spacing64 = np.where(runs.advance64 > 0, np.int32(self._letter_spacing64), np.int32(0))
         advance64_N = advance64_N.copy()
+        advance64_N[runs.inside] = runs.advance64 + spacing64
         attached_N = np.zeros(len(slots_N), np.bool_)
+        attached_N[runs.inside] = runs.attached
         alone_N = np.ones(len(slots_N), np.bool_)
-        alone_N[inside] = False
-        advance64_N[inside] = _joined([run.advance64 for run in runs])
-        attached_N[inside] = _joined([run.attached for run in runs])
-        num_glyphs = np.array([len(run.slot) for run in runs], np.int64)
-        shaped_char = _joined([run.char for run in runs]) + np.repeat(starts, num_glyphs)
+        alone_N[runs.inside] = False
         alone = np.flatnonzero(alone_N)
         zeros = np.zeros(len(alone), np.int32)
-        char_G = np.concatenate((alone, shaped_char))
+        char_G = np.concatenate((alone, runs.char))
         order = np.argsort(char_G, kind="stable")
         return ShapedBlock(
             advance64_N,
             attached_N,
             level_N,
             base_N,
-            np.concatenate((slots_N[alone], _joined([run.slot for run in runs])))[order],
+            np.concatenate((slots_N[alone], runs.slot))[order],
             char_G[order],
-            np.concatenate((zeros, _joined([run.dx64 for run in runs])))[order],
-            np.concatenate((zeros, _joined([run.dy for run in runs])))[order],
+            np.concatenate((zeros, runs.dx64))[order],
+            np.concatenate((zeros, runs.dy))[order],
         )
 
 
-def paragraph_levels(
-    codepoints_N: UInt32[np.ndarray, " N"], open_level: int | None
-) -> tuple[UInt8[np.ndarray, " N"], UInt8[np.ndarray, " N"]]:
-    """Return embedding level and paragraph level of every character of a block.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """One shaped run: per character its cluster width, per glyph slot and place."""
 
-    Args:
-        codepoints_N: The block; paragraphs end with a line feed.
-        open_level: Level of the paragraph the block begins in, or None at its start.
+    advance64: Any
+    attached: Any
+    slot: Any
+    char: Any
+    dx64: Any
+    dy: Any
 
-    Source:
-        UAX #9 (Unicode 15.0), rules P1 to I2. Deviation: a paragraph that spans blocks is
-        resolved block by block with the level of its beginning.
-    """
-    level_N = np.zeros(len(codepoints_N), np.uint8)
-    base_N = np.zeros(len(codepoints_N), np.uint8)
-    is_rtl = _starts_right_to_left()[bidi_class()[codepoints_N]]
-    ends = np.flatnonzero(codepoints_N == NEWLINE_CP) + 1
-    bounds = np.unique(np.concatenate(([0], ends, [len(codepoints_N)])))
-    has_rtl = np.logical_or.reduceat(is_rtl, bounds[:-1])
-    for i, (start, end) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-        base = open_level if i == 0 else None
-        if has_rtl[i] or base:
-            levels, base = embedding_levels(codepoints_N[start:end], base)
-            level_N[start:end] = levels
-            base_N[start:end] = base
-    return level_N, base_N
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _GatheredRuns:
+    """The runs of a block as flat arrays; `inside` lists the characters they cover."""
+
+    inside: Any
+    advance64: Any
+    attached: Any
+    slot: Any
+    char: Any
+    dx64: Any
+    dy: Any
+
+
+class RunStore:
+    """Every run shaped so far, numbered, in flat arrays that a block's runs are gathered from."""
+
+    def __init__(self) -> None:
+        self.number_of: dict[tuple[str, int, int], int] = {}
+        self._clear()
+
+    def _clear(self) -> None:
+        self.number_of.clear()
+        self._num_runs, self._num_chars, self._num_glyphs = 0, 0, 0
+        self._span_R4 = np.zeros((1024, 4), np.int64)
+        self._chars_C2 = np.zeros((8192, 2), np.int32)
+        self._glyphs_G4 = np.zeros((8192, 4), np.int32)
+
+    def add(self, key: tuple[str, int, int], run: _Run) -> int:
+        """Keep a run and return its number."""
+        number, chars, glyphs = self._num_runs, self._num_chars, self._num_glyphs
+        num_chars, num_glyphs = len(run.advance64), len(run.slot)
+        self._span_R4 = _grown(self._span_R4, number + 1)
+        self._chars_C2 = _grown(self._chars_C2, chars + num_chars)
+        self._glyphs_G4 = _grown(self._glyphs_G4, glyphs + num_glyphs)
+        self._span_R4[number] = chars, num_chars, glyphs, num_glyphs
+        self._chars_C2[chars : chars + num_chars, 0] = run.advance64
+        self._chars_C2[chars : chars + num_chars, 1] = run.attached
+        target = self._glyphs_G4[glyphs : glyphs + num_glyphs]
+        target.T[:] = run.slot, run.char, run.dx64, run.dy
+        self._num_runs += 1
+        self._num_chars += num_chars
+        self._num_glyphs += num_glyphs
+        self.number_of[key] = number
+        return number
+
+    def gather(
+        self, numbers: Int[np.ndarray, " R"], starts: Int[np.ndarray, " R"]
+    ) -> _GatheredRuns:
+        """Return the runs with these numbers that begin at these characters of the block."""
+        chars, num_chars, glyphs, num_glyphs = self._span_R4[numbers].T
+        advance64, attached = self._chars_C2[_ranges(chars, num_chars)].T
+        slot, char, dx64, dy = self._glyphs_G4[_ranges(glyphs, num_glyphs)].T
+        inside = _ranges(starts, num_chars)
+        found = _GatheredRuns(
+            inside, advance64, attached != 0, slot, char + np.repeat(starts, num_glyphs), dx64, dy
+        )
+        if self._num_runs > MAX_REMEMBERED_RUNS:
+            self._clear()
+        return found
+
+
+def _grown(table: Any, size: int) -> Any:
+    if size <= len(table):
+        return table
+    grown = np.zeros((max(size, 2 * len(table)), table.shape[1]), table.dtype)
+    grown[: len(table)] = table
+    return grown
 
 
 def visual_order(
@@ -268,12 +303,6 @@ def visual_order(
     return order_N
 
 
-def _starts_right_to_left() -> Bool[np.ndarray, " T"]:
-    table = np.zeros(len(Bidi), np.bool_)
-    table[[Bidi.R, Bidi.AL, Bidi.AN, Bidi.RLE, Bidi.RLO, Bidi.RLI]] = True
-    return table
-
-
 def _resolved_scripts(codepoints_N: UInt32[np.ndarray, " N"]) -> UInt8[np.ndarray, " N"]:
     """Return scripts with common and inherited characters joined to the text before them."""
     script_N = script_of()[codepoints_N]
@@ -309,7 +338,3 @@ def _ranges(starts: Int[np.ndarray, " R"], lengths: Int[np.ndarray, " R"]) -> An
         return np.zeros(0, np.int64)
     ends = np.cumsum(lengths)
     return np.arange(int(ends[-1])) + np.repeat(starts - ends + lengths, lengths)
-
-
-def _joined(parts: "list[np.ndarray[Any, Any]]") -> Any:
-    return np.concatenate(parts) if parts else np.zeros(0, np.int32)

@@ -199,7 +199,8 @@ def script_tags() -> tuple[str, ...]:
 def script_of() -> UInt8Array:
     """Return the script of every code point, as an index into `script_tags()`.
 
-    Returns: uint8, shape (0x110000,), read only; 'Zyyy' is common, 'Zinh' inherited, 'Zzzz' unknown.
+    Returns: uint8, shape (0x110000,), read only. 'Zyyy' is common, 'Zinh' inherited and 'Zzzz'
+    unknown.
 
     Example:
         >>> script_tags()[script_of()[ord("字")]]

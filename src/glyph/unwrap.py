@@ -7,7 +7,7 @@ not fit. So a soft break between two lines satisfies
 
 Every break votes for the widths W of that interval. Prose that was wrapped agrees on one width;
 code, tables, lists, verse and addresses do not. `_line_table` measures all lines at once,
-`_soft` decides block by block (a block is a run of lines with no blank line in it).
+`_is_soft` decides block by block (a block is a run of lines with no blank line in it).
 """
 
 import functools
@@ -32,7 +32,7 @@ _CHUNK_CHARACTERS = 1 << 20
 
 _TAB, _NEWLINE, _SPACE, _QUOTE, _PARENTHESIS = 0x09, 0x0A, 0x20, 0x22, 0x29
 _COMMA, _HYPHEN, _DOT, _SLASH, _SEMICOLON = 0x2C, 0x2D, 0x2E, 0x2F, 0x3B
-_BACKSLASH, _BAR, _SOFT_HYPHEN = 0x5C, 0x7C, 0xAD
+_BACKSLASH, _BACKTICK, _BAR, _TILDE, _SOFT_HYPHEN = 0x5C, 0x60, 0x7C, 0x7E, 0xAD
 
 # Traits of characters, one bit each. What is neither gap nor symbol is a letter or its mark.
 _GAP, _SYMBOL, _WIDE, _SPACELESS, _SENTENCE_END, _RULE = 1, 2, 4, 8, 16, 32
@@ -41,9 +41,8 @@ _SYMBOL_RANGES = (
     *((0x00, 0x41), (0x5B, 0x61), (0x7B, 0xAA), (0x2000, 0x2C00), (0x3000, 0x3040)),
     *((0xFE30, 0xFE70), (0xFF00, 0xFF21), (0xFF3B, 0xFF41), (0xFF5B, 0xFF66)),
 )
-_SPACELESS_RANGES = (
-    *((0x2E80, 0x3130), (0x3190, 0xA4D0), (0xF900, 0xFB00), (0xFE30, 0xFE70), (0xFF01, 0xFF61)),
-)
+_CJK_RANGES = ((0x2E80, 0x3130), (0x3190, 0xA4D0), (0xF900, 0xFB00))  # without Korean
+_SPACELESS_RANGES = (*_CJK_RANGES, (0xFE30, 0xFE70), (0xFF01, 0xFF61))
 _WIDE_RANGES = (*_SPACELESS_RANGES, (0x1100, 0x1160), (0x3130, 0x3190), (0xAC00, 0xD7A4))
 
 
@@ -54,7 +53,6 @@ def _code_points(characters: str) -> NDArray[np.uint32]:
 _SPACES = _code_points("\t \u00a0\u3000")
 _BULLETS = _code_points("-*+•‣◦▪·")
 _LINE_MARKS = _code_points("#>|;%")  # headings, quotations, tables, comments
-_FENCES = _code_points("`~")
 _RULE_MARKS = _code_points("-=_*~.#+^`")
 _SENTENCE_ENDS = _code_points(".!?:\"'”’)。！？」』…")
 _CLAUSE_ENDS = _code_points(".!?:;,。！？：；，、؟،।")
@@ -165,7 +163,8 @@ def _may_join(lines: Lines, *, markdown: bool) -> Mask:
     listed = item & is_list[block]
     num_listed = np.cumsum(listed)
     in_list = num_listed > (num_listed - listed)[opens_block][block]
-    fenced = lines["fence"] | (np.cumsum(lines["fence"]) % 2 == 1)
+    fence = lines["fence"] & (markdown | (lines["first"] == _BACKTICK))
+    fenced = fence | (np.cumsum(fence) % 2 == 1)
     plain = ~(lines["rule"] | fenced)
     may_follow = plain & ~in_list & ~lines["indented"]
     joins = adjacent & plain & np.append(may_follow[1:], False)
@@ -214,7 +213,7 @@ def _is_soft(lines: Lines, firsts: NDArray[np.int64], *, forced: bool) -> Mask:
 
 
 def _kinds_of_blocks(before: Lines, after: Lines, block: NDArray[np.int64]) -> tuple[Mask, Mask]:
-    """Return which blocks are made of sentences, and which have a verse, a sentence or a statement a line."""
+    """Return which blocks are made of words, and which have a verse or a statement a line."""
     num_breaks = np.bincount(block)
 
     def mean(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -255,12 +254,14 @@ def _line_table(text: str) -> Lines:
         newline = text.find("\n", start + _CHUNK_CHARACTERS)
         end = len(text) if newline < 0 else newline + 1
         chunk = text[start:end]
-        table = _measure(chunk)
-        table["content_end"] += start
-        table["newline"] += start
-        table["number"] += num_lines
-        tables.append(table)
-        num_lines += chunk.count("\n")
+        num_newlines = chunk.count("\n")
+        if num_newlines > 1:  # else it is one line, far longer than any that was wrapped
+            table = _measure(chunk)
+            table["content_end"] += start
+            table["newline"] += start
+            table["number"] += num_lines
+            tables.append(table)
+        num_lines += num_newlines
         start = end
     return np.concatenate([np.empty(0, _LINE), *tables])
 
@@ -303,7 +304,7 @@ def _measure(chunk: str) -> Lines:
     lines["hard_break"] = (newline - last > 2) | (codes[last] == _BACKSLASH)
     lines["rule"] = (count((traits & _RULE) != 0) == lines["num_inked"]) & (lines["num_inked"] > 2)
     same = (codes[first] == codes[first + 1]) & (codes[first] == codes[first + 2])
-    lines["fence"] = same & np.isin(codes[first], _FENCES)
+    lines["fence"] = same & ((codes[first] == _BACKTICK) | (codes[first] == _TILDE))
     lines["tabular"] = count(_is_column_gap(codes, traits), first, last) > 0
     lines["item"] = _begins_item(codes, traits, first)
     return lines

@@ -407,19 +407,25 @@ class PatchBudget:
 class PerMegapixel:
     """The price is proportional to the area; nothing is known about the encoder's grid.
 
+    A page larger than those that were measured counts as resampled, to be on the safe side.
+
     Source:
-        Bills measured by users of Grok 4.5 on pages up to 764x512 px: about 1000 tokens a
+        Bills measured by users of Grok 4.5 on pages up to 768x512 px: about 1000 tokens a
         megapixel. No rule is published, so this one is an approximation.
     """
 
     tokens: int
+    longest_px: int
+    shortest_px: int
     grid_px: int = 1
 
     def cost(self, width_px: int, height_px: int) -> ImageCost:
         """Return the cost of one page."""
+        known = max(width_px, height_px) <= self.longest_px
+        known = known and min(width_px, height_px) <= self.shortest_px
         return ImageCost(
             visual_tokens=ceil_div(width_px * height_px * self.tokens, 1_000_000),
             seen_width_px=width_px,
             seen_height_px=height_px,
-            resampled=False,
+            resampled=not known,
         )

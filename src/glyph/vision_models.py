@@ -369,7 +369,7 @@ def _grok() -> Iterator[Family]:
     yield Family(
         name="Grok",
         contexts=_same(None, "grok-4.5"),
-        rule=PerMegapixel(tokens=1000),
+        rule=PerMegapixel(tokens=1000, longest_px=768, shortest_px=512),
         evidence="approximate",
         limits=Limits(max_image_bytes=20 * MIB),
         open_weights=False,

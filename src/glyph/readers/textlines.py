@@ -19,6 +19,7 @@ MIN_INK = 48
 """Ink from which a pixel counts as marked; less is the faint edge of an outline."""
 
 MAX_COLUMNS = 12
+NUM_STRIPS, MIN_STRIP_PX = 72, 8
 
 Spans = list[tuple[int, int]]
 """Runs of rows or columns: first, and one past the last."""
@@ -110,43 +111,31 @@ def _runs(is_on: Bool[np.ndarray, " N"]) -> Spans:
 
 
 def _pitch(marked_HW: Bool[np.ndarray, "H W"]) -> float:
-    """Return the distance from line to line in pixels, as the page's rows repeat.
+    """Return the distance in pixels from line to line where lines follow closely.
 
-    The row profile correlates with itself best when moved by one line. Pages of one or two lines
-    have no period; there the height of their inked runs stands for it.
+    The page is cut into strips about a letter wide, where neighbouring lines rarely touch. The
+    distances from the foot of one mark to the foot of the next crowd around the pitch, and around
+    larger values where paragraphs are set apart: the smallest crowded distance is the pitch.
     """
-    profile_H = marked_HW.sum(axis=1).astype(np.float64)
-    heights = sorted(end - start for start, end in _runs(profile_H > 0))
-    tallest = heights[len(heights) * 9 // 10]
-    centred_H = profile_H - profile_H.mean()
-    size = 1 << (2 * len(centred_H) - 1).bit_length()
-    spectrum = np.fft.rfft(centred_H, size)
-    score = np.fft.irfft(spectrum * spectrum.conj(), size)[: len(centred_H) // 2]
-    if len(score) < 8 or score[0] <= 0:
-        return tallest * 1.1
-    score = score / score[0]
-    is_peak = np.zeros(len(score), np.bool_)
-    is_peak[4:-1] = (score[4:-1] >= score[3:-2]) & (score[4:-1] > score[5:])
-    peaks = np.flatnonzero(is_peak & (score > 0.15))
-    if not len(peaks):
-        return tallest * 1.1
-    lag = int(peaks[score[peaks] >= 0.75 * score[peaks].max()][0])
-    return _refined_pitch(score, lag)
-
-
-def _refined_pitch(score: "np.ndarray[tuple[int], np.dtype[np.float64]]", lag: int) -> float:
-    """Return a peak's place between samples, from the farthest multiple that still peaks."""
-    pitch = float(lag)
-    for multiple in (1, 2, 4, 8):
-        near = round(pitch * multiple)
-        low, high = near - 1, near + 2
-        if high >= len(score):
-            break
-        best = low + int(score[low:high].argmax())
-        if score[best] < 0.1:
-            break
-        pitch = best / multiple
-    return pitch
+    height, width = marked_HW.shape
+    strip_px = max(width // NUM_STRIPS, MIN_STRIP_PX)
+    edges = np.arange(0, width, strip_px)
+    strips_SH = np.logical_or.reduceat(marked_HW, edges, axis=1).T
+    bounded_SH = np.pad(strips_SH, ((0, 0), (1, 1)))
+    strip_M, start_M = np.nonzero(bounded_SH[:, 1:] & ~bounded_SH[:, :-1])
+    _, end_M = np.nonzero(bounded_SH[:, :-1] & ~bounded_SH[:, 1:])
+    usual = float(np.median(end_M - start_M))
+    distances = np.diff(end_M)[np.diff(strip_M) == 0]
+    distances = distances[(distances >= 1.05 * usual) & (distances <= 8 * usual)]
+    if not len(distances):
+        return 1.25 * usual
+    count = np.bincount(distances, minlength=4).astype(np.float64)
+    crowd = np.convolve(count, np.ones(3), "same")
+    pitch = int(np.flatnonzero(crowd >= 0.35 * crowd.max())[0])
+    while pitch + 1 < len(crowd) and crowd[pitch + 1] > crowd[pitch]:
+        pitch += 1
+    near = distances[np.abs(distances - pitch) <= max(1, round(0.06 * pitch))]
+    return float(near.mean())
 
 
 def _without_rules(marked_HW: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
@@ -258,9 +247,7 @@ def _line_bands(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
     return _joined(bands, pitch_px)
 
 
-def _cut(
-    profile_H: Int[np.ndarray, " H"], start: int, end: int, pitch_px: float
-) -> Spans:
+def _cut(profile_H: Int[np.ndarray, " H"], start: int, end: int, pitch_px: float) -> Spans:
     """Cut an inked run into lines where the rows between them hold the least ink.
 
     Dynamic programme over the rows: lines are within a third of the pitch, the rows just above
@@ -339,9 +326,7 @@ def _baseline(profile: Int[np.ndarray, " H"]) -> int:
     return int(np.flatnonzero(profile >= 0.35 * profile.max())[-1]) + 1
 
 
-def _hung(
-    baseline: int, band: tuple[int, int], reach: tuple[int, int], pitch_px: float
-) -> int:
+def _hung(baseline: int, band: tuple[int, int], reach: tuple[int, int], pitch_px: float) -> int:
     """Return the baseline of a line of small marks, on the grid of a full line's baseline."""
     start, end = band
     ascent, descent = reach

@@ -1,0 +1,288 @@
+"""The three verbs: render a text to pages, measure what it costs, ask it a question.
+
+Each is a few lines over the stages below it, and the command line is a few lines over these.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from glyph.config import RenderConfig, load_preset, parse_setting
+from glyph.documents import Document, document_from_text, load_document
+from glyph.errors import ConfigError, DocumentError
+from glyph.pages import Box, Page
+from glyph.readers import Reader, open_reader
+from glyph.readers.protocol import Answer, Request
+from glyph.render import PageStream, render_pages
+from glyph.text_tokens import count_text_tokens
+from glyph.tokens import Cost, VisionModel, document_cost, resolve_model
+
+DEFAULT_PRESET = "aligned-28"
+CODE_PRESET = "code"
+PRESET_OF_GRID = {
+    16: "aligned-16", 28: DEFAULT_PRESET, 32: "aligned-32", 48: "aligned-48",
+    256: "aligned-512", 336: "aligned-336", 448: "aligned-448", 640: "aligned-640",
+    768: "aligned-768", 896: "aligned-896",
+}  # fmt: skip
+"""The preset whose pages a model sees without resampling, by the side of its grid in pixels."""
+
+MAX_PATH_CHARS = 1024
+DEFAULT_MODEL = "glm-4.1v"
+DEFAULT_MODELS = (
+    "glm-4.1v", "qwen2.5-vl", "qwen3-vl", "claude-sonnet-4.6", "gpt-5.4", "gemini-3-flash",
+)  # fmt: skip
+
+Source = str | Path | bytes | IO[bytes] | Document
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """A document as pages in memory, with its price.
+
+    Attributes:
+        document: What was rendered.
+        config: How.
+        pages: The pages.
+        cost: Tokens as text and as pages, for the model asked for.
+        missing: Characters that no font has, drawn as boxes.
+    """
+
+    document: Document
+    config: RenderConfig
+    pages: tuple[Page, ...]
+    cost: Cost
+    missing: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a document costs as text and as pages.
+
+    Attributes:
+        characters: Length of the rendered text.
+        costs: One for each model asked for.
+        missing: Characters that no font has.
+        page_sizes_px: Width and height of every page.
+    """
+
+    characters: int
+    costs: tuple[Cost, ...]
+    missing: Counter[str]
+    page_sizes_px: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """An answer and where it stands.
+
+    Attributes:
+        answer: What the reader said.
+        cost: Tokens as text and as pages.
+        spans: Characters of the text under the quote, found through the page's layout.
+        num_pages: Pages of the document.
+    """
+
+    answer: Answer
+    cost: Cost
+    spans: tuple[tuple[int, int], ...]
+    num_pages: int
+
+
+def make_config(
+    preset: str | Path | RenderConfig | None = None,
+    *,
+    model: str | None = None,
+    is_code: bool = False,
+    settings: Iterable[str] = (),
+    **fields: Any,
+) -> RenderConfig:
+    """Return the config that a preset, a model and single settings ask for.
+
+    Args:
+        preset: Name, file or config; by default the aligned preset of the model's patch grid.
+        model: The model that will read the pages.
+        is_code: Whether source code is rendered, which has a preset of its own.
+        settings: `field=value` texts, as on the command line.
+        fields: Fields of `RenderConfig` by name; they win over everything.
+
+    Raises:
+        ConfigError: A name, field or value that is not accepted.
+    """
+    changes = {**dict(map(parse_setting, settings)), **fields}
+    vision = None if model is None else resolve_model(model)
+    if isinstance(preset, RenderConfig):
+        config = preset
+    elif preset is None:
+        config = load_preset(_default_preset(vision, is_code=is_code))
+    else:
+        config = load_preset(preset)
+    return config.replace(**changes)
+
+
+def _default_preset(vision: VisionModel | None, *, is_code: bool) -> str:
+    grid_px = 28 if vision is None else vision.grid_px
+    preset = PRESET_OF_GRID.get(grid_px, DEFAULT_PRESET)
+    return CODE_PRESET if is_code and preset == DEFAULT_PRESET else preset
+
+
+def render(
+    source: Source,
+    *,
+    preset: str | Path | RenderConfig | None = None,
+    model: str = DEFAULT_MODEL,
+    tokenizer: str | None = None,
+    **fields: Any,
+) -> Rendering:
+    """Render a document to pages in memory and price them.
+
+    For documents of many megabytes use `glyph.render_pages`, which yields one page at a time.
+
+    Args:
+        source: A text with line breaks or blanks in it, a path, bytes, an open file or a Document.
+        preset: Name or file of a preset; by default the aligned one of the model.
+        model: Whose visual tokens to count.
+        tokenizer: Whose text tokens to count; by default the model's own or its nearest.
+        fields: Fields of `RenderConfig` to change.
+
+    Raises:
+        DocumentError: The source cannot be taken in.
+        ConfigError: A setting is not accepted.
+
+    Example:
+        >>> rendering = render("Call me Ishmael. Some years ago - never mind how long precisely")
+        >>> len(rendering.pages), rendering.cost.visual_tokens
+        (1, 26)
+    """
+    document = as_document(source)
+    config = make_config(preset, model=model, is_code=document.kind == "code", **fields)
+    stream = render_pages(document, config)
+    pages = tuple(stream)
+    sizes = [(page.width_px, page.height_px) for page in pages]
+    cost = price(document, sizes, model, tokenizer)
+    return Rendering(document, config, pages, cost, stream.missing)
+
+
+def measure(
+    source: Source,
+    *,
+    preset: str | Path | RenderConfig | None = None,
+    models: Sequence[str] = DEFAULT_MODELS,
+    tokenizer: str | None = None,
+    settings: Iterable[str] = (),
+    **fields: Any,
+) -> Measurement:
+    """Count what a document costs, as text and as pages, without drawing a pixel.
+
+    Args:
+        source: As for `render`.
+        preset: Used for all models, so that a table compares one set of pages.
+        models: Whose visual tokens to count.
+        tokenizer: Whose text tokens to count; by default each model's own or its nearest.
+        settings: `field=value` texts.
+        fields: Fields of `RenderConfig` to change.
+
+    Raises:
+        DocumentError: The source cannot be taken in.
+        UnknownModelError: A model has no known rule; nothing is guessed.
+    """
+    for model in models:
+        resolve_model(model)
+    document = as_document(source)
+    is_code = document.kind == "code"
+    config = make_config(preset, is_code=is_code, settings=settings, **fields)
+    stream = render_pages(document, config)
+    sizes = tuple((layout.width_px, layout.height_px) for layout in stream.layouts())
+    costs = tuple(price(document, sizes, model, tokenizer) for model in models)
+    return Measurement(len(document.text), costs, stream.missing, sizes)
+
+
+def ask(
+    source: Source,
+    question: str,
+    *,
+    reader: str | Reader = "ocr",
+    preset: str | Path | RenderConfig | None = None,
+    model: str | None = None,
+    **fields: Any,
+) -> Asked:
+    """Render a document, let a reader read the pages, and return its answer.
+
+    Args:
+        source: As for `render`.
+        question: Stays text; only the document becomes pages.
+        reader: `ocr`, `openai:MODEL`, or an object that answers.
+        preset: Name or file of a preset.
+        model: Whose visual tokens to count; by default the reader's, where it is one.
+        fields: Fields of `RenderConfig` to change.
+
+    Raises:
+        ReaderError: The reader cannot answer, with the reason.
+    """
+    if not question.strip():
+        raise ConfigError("the question is empty; ask something.")
+    asked = open_reader(reader) if isinstance(reader, str) else reader
+    rendering = render(source, preset=preset, model=model or DEFAULT_MODEL, **fields)
+    answer = asked.answer(Request(question=question, pages=rendering.pages))
+    spans: tuple[tuple[int, int], ...] = ()
+    if answer.pages and answer.box is not None:
+        spans = source_spans(rendering.pages[answer.pages[0]], answer.box)
+    return Asked(answer, rendering.cost, spans, len(rendering.pages))
+
+
+def as_document(source: Source) -> Document:
+    """Return the document of a source.
+
+    A string is a path when such a file exists, and else the text itself; a word without blanks
+    that names no file is refused, since it is most likely a path with a slip in it.
+
+    Raises:
+        DocumentError: The source cannot be taken in.
+    """
+    if isinstance(source, Document):
+        return source
+    if not isinstance(source, str):
+        return load_document(source)
+    is_short = len(source) < MAX_PATH_CHARS and "\n" not in source and "\0" not in source
+    if is_short and (source == "-" or Path(source).exists()):
+        return load_document(source)
+    if is_short and source and not any(char.isspace() for char in source):
+        raise DocumentError(
+            f"'{source}' is no file, and too short to be a text. Check the path, or pass "
+            "glyph.document_from_text(...) to render just this word."
+        )
+    return document_from_text(source)
+
+
+def price(
+    document: Document,
+    page_sizes_px: Sequence[tuple[int, int]],
+    model: str,
+    tokenizer: str | None = None,
+    page_bytes: Sequence[int] | None = None,
+) -> Cost:
+    """Return what a document costs a model as text and as pages of these sizes."""
+    vision = resolve_model(model)
+    name = tokenizer or vision.tokenizer
+    text_tokens = count_text_tokens(document.text, name)
+    return document_cost(page_sizes_px, text_tokens, vision, name, page_bytes)
+
+
+def source_spans(page: Page, box: Box) -> tuple[tuple[int, int], ...]:
+    """Return the spans of text under a box of a page, one a line it touches.
+
+    Only the layout is asked, never the reader: it is how a quote read from pixels is led back to
+    the text it came from.
+    """
+    layout = page.layout
+    lines = layout.lines
+    spans: list[tuple[int, int]] = []
+    for i in range(len(lines.start_L)):
+        middle_px = (int(lines.top_L[i]) + int(lines.bottom_L[i])) / 2
+        if box.top_px <= middle_px < box.bottom_px:
+            first = layout.char_at(max(box.left_px, int(lines.left64_L[i]) / 64 + 0.5), middle_px)
+            last = layout.char_at(min(box.right_px, int(lines.right64_L[i]) / 64) - 0.5, middle_px)
+            if first is not None and last is not None:
+                spans.append((min(first, last), max(first, last) + 1))
+    return tuple(spans)

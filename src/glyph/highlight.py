@@ -1,0 +1,135 @@
+"""Syntax colours: which ink each character of a source file is drawn with.
+
+Pygments splits the code into tokens; its hundreds of token types are grouped into the few roles of
+`INK_ROLES`, so that a page stays within a small palette. A role is a number, the index of its name
+there; a palette is one colour a role.
+"""
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyph.documents import Document
+from glyph.errors import ConfigError, nearest
+
+INK_ROLES = (
+    *("plain", "keyword", "type", "definition", "builtin", "attribute"),
+    *("string", "escape", "number", "comment", "operator", "meta"),
+)
+"""Names of the roles; `plain`, the ink of everything else, is role 0."""
+
+# The role of a token type holds for its subtypes too, unless they have their own.
+_ROLE_OF_TYPE = {
+    "Comment": "comment",
+    "Comment.Preproc": "meta",
+    "Comment.PreprocFile": "string",
+    "Generic.Deleted": "keyword",
+    "Generic.Error": "escape",
+    "Generic.Heading": "definition",
+    "Generic.Inserted": "string",
+    "Generic.Prompt": "meta",
+    "Generic.Subheading": "definition",
+    "Generic.Traceback": "escape",
+    "Keyword": "keyword",
+    "Keyword.Constant": "number",
+    "Keyword.Type": "type",
+    "Literal": "number",
+    "Literal.Date": "string",
+    "Literal.Number": "number",
+    "Literal.String": "string",
+    "Literal.String.Affix": "escape",
+    "Literal.String.Doc": "comment",
+    "Literal.String.Escape": "escape",
+    "Literal.String.Interpol": "escape",
+    "Name.Attribute": "attribute",
+    "Name.Builtin": "builtin",
+    "Name.Class": "definition",
+    "Name.Constant": "number",
+    "Name.Decorator": "meta",
+    "Name.Entity": "escape",
+    "Name.Exception": "type",
+    "Name.Function": "definition",
+    "Name.Namespace": "definition",
+    "Name.Property": "attribute",
+    "Name.Tag": "keyword",
+    "Operator": "operator",
+    "Operator.Word": "keyword",
+}
+
+Rgb = tuple[int, int, int]
+
+LIGHT_INKS: tuple[Rgb, ...] = (
+    (0, 0, 0),  # plain
+    (0, 51, 179),  # keyword
+    (0, 98, 122),  # type
+    (122, 62, 0),  # definition
+    (93, 31, 145),  # builtin
+    (140, 20, 100),  # attribute
+    (6, 105, 30),  # string
+    (0, 90, 160),  # escape
+    (176, 32, 16),  # number
+    (96, 96, 96),  # comment
+    (64, 64, 64),  # operator
+    (112, 88, 0),  # meta
+)
+"""Colours of `INK_ROLES` for a white page."""
+
+DARK_INKS: tuple[Rgb, ...] = (
+    (252, 252, 250),  # plain
+    (255, 138, 160),  # keyword
+    (120, 220, 232),  # type
+    (169, 220, 118),  # definition
+    (190, 175, 255),  # builtin
+    (255, 172, 120),  # attribute
+    (255, 216, 102),  # string
+    (255, 160, 215),  # escape
+    (210, 180, 255),  # number
+    (176, 170, 172),  # comment
+    (225, 215, 218),  # operator
+    (140, 200, 255),  # meta
+)
+"""Colours of `INK_ROLES` for a dark page, #353031."""
+
+
+def ink_roles(document: Document) -> NDArray[np.uint8] | None:
+    """Return the role of every character of a source file.
+
+    The tokens must cover the text exactly, in order. Where a lexer leaves out or changes
+    characters, all are plain, with a warning: a page never shows anything but the text.
+
+    Args:
+        document: The document; only one with a language has roles.
+
+    Returns:
+        Indices into `INK_ROLES`, one a character of `document.text`; None without a language.
+
+    Raises:
+        ConfigError: Pygments knows no language of that name.
+
+    Example:
+        >>> from glyph.documents import document_from_text
+        >>> roles = ink_roles(document_from_text("if x: # y", name="demo.py"))
+        >>> [INK_ROLES[role] for role in roles.tolist()[::6]]
+        ['keyword', 'comment']
+    """
+    if document.language is None:
+        return None
+    lexer = _lexer(document.language)
+    number = {name: role for role, name in enumerate(INK_ROLES)}
+    role_of_type: dict[Any, int] = {}
+    roles: list[int] = []
+    lengths: list[int] = []
+    end = 0
+    for start, token_type, value in lexer.get_tokens_unprocessed(document.text):
+        if start != end:
+            break
+        role = role_of_type.get(token_type)
+        if role is None:
+            role = role_of_type[token_type] = number[_role_name(token_type)]
+        roles.append(role)
+        lengths.append(len(value))
+        end += len(value)
+    ...

@@ -1,0 +1,223 @@
+"""Write pages to a folder, so that a run is there whole or not at all.
+
+Everything is written into a hidden folder beside the results and moved into place at the end, the
+manifest last. When the disk fills up, or someone presses Ctrl-C, an earlier run in the same folder
+is still intact and nothing half-written is left.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from glyph.encode import Format, encode_page, write_pdf
+from glyph.errors import RenderError
+from glyph.pages import Page
+
+MANIFEST = "manifest.json"
+MANIFEST_VERSION = 1
+OWN_FILES = re.compile(
+    r"page-\d{5,}\.(png|webp)|document\.pdf|manifest\.json|report\.html|\.partial-.*"
+)
+"""What a run writes; a folder that holds nothing else may be written again."""
+
+Progress = Callable[[int], None]
+"""Called with the number of characters rendered so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRecord:
+    """One page as the manifest lists it; offsets count characters of the rendered text.
+
+    Attributes:
+        file: File name within the folder.
+        number: Page number, from 1.
+        width_px: Width in pixels.
+        height_px: Height in pixels.
+        start: First character on the page.
+        end: One past the last.
+        num_bytes: Size of the image file; 0 for pages inside a PDF.
+        digest: SHA-256 of the pixels.
+    """
+
+    file: str
+    number: int
+    width_px: int
+    height_px: int
+    start: int
+    end: int
+    num_bytes: int
+    digest: str
+
+
+def save_pages(
+    pages: Iterable[Page],
+    folder: Path,
+    *,
+    format: Format = "png",
+    bits: Literal[8, 4] = 8,
+    dpi: float = 72,
+    manifest: Callable[[list[PageRecord]], dict[str, Any]],
+    progress: Progress | None = None,
+) -> list[PageRecord]:
+    """Write pages and their manifest into a folder.
+
+    Args:
+        pages: Consumed one by one.
+        folder: Made when absent. One that holds an earlier run is replaced; one that holds
+            anything else is refused.
+        format: `png` and `webp` write a file a page, `pdf` one document.
+        bits: Bits a pixel of grey PNGs.
+        dpi: Pixels per inch, for the size of PDF pages.
+        manifest: Makes the manifest's content when all pages are known.
+        progress: Told how far rendering is.
+
+    Raises:
+        RenderError: The folder cannot be used, or the disk is full.
+    """
+    with _staging(folder) as staging:
+        told = _telling(pages, progress)
+        if format == "pdf":
+            records = _write_document(told, staging, dpi)
+        else:
+            records = list(_write_files(told, staging, format, bits))
+        content = {"manifest_version": MANIFEST_VERSION, **manifest(records)}
+        text = json.dumps(content, ensure_ascii=False, indent=1)
+        (staging / MANIFEST).write_text(text + "\n", "utf-8")
+        _move_into(staging, folder)
+    return records
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file aside and rename it, so that readers see the old one or the new one.
+
+    Raises:
+        RenderError: It cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise RenderError(f"cannot write {path}: {error.strerror}. Choose another place.") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _telling(pages: Iterable[Page], progress: Progress | None) -> Iterator[Page]:
+    for page in pages:
+        yield page
+        if progress is not None:
+            progress(page.end)
+
+
+def _write_files(
+    pages: Iterable[Page], staging: Path, format: Format, bits: Literal[8, 4]
+) -> Iterator[PageRecord]:
+    # Deflate releases the interpreter lock, so pages are encoded beside the rendering of others;
+    # few are in flight at a time, which bounds memory.
+    workers = max(os.cpu_count() or 1, 1)
+    waiting: deque[Future[PageRecord]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for page in pages:
+            waiting.append(pool.submit(_write_page, page, staging, format, bits))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _write_page(page: Page, staging: Path, format: Format, bits: Literal[8, 4]) -> PageRecord:
+    name = f"page-{page.index + 1:05d}.{format}"
+    data = encode_page(page, format, bits=bits)
+    (staging / name).write_bytes(data)
+    return _record(page, name, len(data))
+
+
+def _record(page: Page, name: str, num_bytes: int) -> PageRecord:
+    return PageRecord(
+        file=name,
+        number=page.index + 1,
+        width_px=page.width_px,
+        height_px=page.height_px,
+        start=page.start,
+        end=page.end,
+        num_bytes=num_bytes,
+        digest=page.digest,
+    )
+
+
+def _write_document(pages: Iterable[Page], staging: Path, dpi: float) -> list[PageRecord]:
+    records: list[PageRecord] = []
+
+    def recorded() -> Iterator[Page]:
+        for page in pages:
+            records.append(_record(page, "document.pdf", 0))
+            yield page
+
+    with (staging / "document.pdf").open("wb") as file:
+        write_pdf(recorded(), file, dpi=dpi)
+    return records
+
+
+@contextmanager
+def _staging(folder: Path) -> Generator[Path]:
+    """Give a hidden folder inside `folder`; it is gone afterwards, whatever happens."""
+    is_new = not folder.exists()
+    if not is_new:
+        _check_reusable(folder)
+    staging: Path | None = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+        yield staging
+    except OSError as error:
+        raise RenderError(
+            f"cannot write to {folder}: {error.strerror or error}. Nothing was changed there; "
+            "free space, or choose another folder."
+        ) from None
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+        if is_new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _check_reusable(folder: Path) -> None:
+    if not folder.is_dir():
+        raise RenderError(f"{folder} is a file; name a folder for the pages.")
+    foreign = [path for path in folder.iterdir() if not OWN_FILES.fullmatch(path.name)]
+    if foreign:
+        raise RenderError(
+            f"{folder} holds files that are not pages of an earlier run, such as "
+            f"{foreign[0].name}; name an empty or a new folder."
+        )
+
+
+def _move_into(staging: Path, folder: Path) -> None:
+    """Move a finished run into place and remove what only the earlier run had."""
+    made = {path.name for path in staging.iterdir()}
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for name in sorted(made - {MANIFEST}):
+        (staging / name).replace(folder / name)
+    for path in folder.glob("page-*.*"):
+        if path.name not in made:
+            path.unlink()
+    if "document.pdf" not in made:
+        (folder / "document.pdf").unlink(missing_ok=True)
+    (staging / MANIFEST).replace(folder / MANIFEST)
+
+
+def sha256_of(text: str) -> str:
+    """Return the SHA-256 of a text, lone surrogates included."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

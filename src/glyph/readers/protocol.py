@@ -1,0 +1,139 @@
+"""What a reader is: anything that answers from pages.
+
+A reader sees pixels only. It may say which page and which box an answer came from; turning that
+into characters of the source text (`page.layout`) is the caller's business, so that a reader
+cannot cheat by looking at the text.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from glyph.pages import Box, Page
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A question about pages.
+
+    Attributes:
+        question: What to answer, as text.
+        pages: The pages, in order.
+        max_answer_tokens: Upper limit of the answer's length, for readers that generate.
+        sidecar: Exact strings of the pages, given as text beside them; "" for none.
+    """
+
+    question: str
+    pages: tuple[Page, ...]
+    max_answer_tokens: int = 512
+    sidecar: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer cost; None where the reader does not count or say.
+
+    Attributes:
+        input_tokens: Tokens of pages, question and prompt together.
+        output_tokens: Tokens of the answer, reasoning included.
+        visual_tokens: Tokens of the pages alone.
+    """
+
+    input_tokens: int | None
+    output_tokens: int | None
+    visual_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a reader says.
+
+    Attributes:
+        text: The answer.
+        reader: Name of the reader.
+        pages: Numbers, from 0, of the pages that support the answer; all pages shown, where a
+            reader does not point.
+        box: Where the quote stands on `pages[0]`, or None.
+        quote: The words of the page the answer rests on, or "".
+        confidence: From 0 to 1, or None where the reader does not say.
+        usage: What it cost.
+        seconds: Wall time.
+    """
+
+    text: str
+    reader: str
+    pages: tuple[int, ...]
+    box: Box | None
+    quote: str
+    confidence: float | None
+    usage: Usage
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLine:
+    """A line as read.
+
+    Attributes:
+        text: Its characters.
+        box: Its ink on the page; None where the reader gives words without places.
+        confidence: From 0 to 1.
+        x_px: Horizontal centre of each character, in pixels, or empty when not known.
+    """
+
+    text: str
+    box: Box | None
+    confidence: float
+    x_px: tuple[float, ...] = ()
+
+    def box_of(self, start: int, end: int) -> Box | None:
+        """Return the box of characters [start, end) of the line.
+
+        Characters have known centres only, so an edge is put half way to the neighbour.
+
+        Example:
+            >>> line = ReadLine("ab c", Box(0, 0, 40, 9), 1.0, (5, 15, 25, 35))
+            >>> line.box_of(0, 2)
+            Box(left_px=0, top_px=0, right_px=20, bottom_px=9)
+        """
+        if self.box is None or len(self.x_px) != len(self.text):
+            return self.box
+        x_px, box = self.x_px, self.box
+        left = box.left_px if start <= 0 else int((x_px[start - 1] + x_px[start]) / 2)
+        right = box.right_px
+        if end < len(x_px):
+            right = int((x_px[end - 1] + x_px[end]) / 2 + 0.999)
+        return Box(left, box.top_px, right, box.bottom_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The lines of a page as read, in reading order."""
+
+    lines: tuple[ReadLine, ...]
+
+    @property
+    def text(self) -> str:
+        """The lines joined by line feeds."""
+        return "\n".join(line.text for line in self.lines)
+
+
+class Reader(Protocol):
+    """Anything that answers from pages."""
+
+    @property
+    def name(self) -> str:
+        """What the reader is called, such as `ocr` or `openai:MODEL`."""
+        ...
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a question from pages.
+
+        Raises:
+            ReaderError: The reader cannot answer.
+            BudgetError: The pages are more than the reader takes at once.
+        """
+        ...
+
+    def transcribe(self, page: Page) -> Transcript:
+        """Read a page aloud, word for word."""
+        ...
