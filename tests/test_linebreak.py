@@ -178,12 +178,8 @@ def test_the_last_character_has_no_break_unless_it_is_mandatory(breaks: Breaks) 
 
 
 def test_floods_of_one_class_are_resolved_alike(breaks: Breaks) -> None:
-    for flood in (
-        "e" + "\u0301" * 30000,
-        "\U0001f1e6" * 30001,
-        '"' + " " * 30000 + "(",
-        "1,/" * 10000,
-    ):
+    flags = "🇦" * 30001
+    for flood in ("e" + "\u0301" * 30000, flags, '"' + " " * 30000 + "(", "1,/" * 10000):
         assert breaks(classes_of(flood)).tolist() == numpy_breaks(classes_of(flood)).tolist()
     assert breaks(classes_of(flags))[:4].tolist() == [0, 1, 0, 1]
 

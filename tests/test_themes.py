@@ -54,7 +54,7 @@ def assert_shares(found: Iterable[Hashable], weights: Iterable[tuple[Any, float]
 # -- the declared shares ---------------------------------------------------------------------
 
 
-def test_the_chi_square_helper_sees_a_wrong_share():
+def test_the_chi_square_test_itself_sees_a_wrong_share():
     rng = np.random.default_rng(1)
     assert_shares((rng.random(5_000) < 0.3).tolist(), [(True, 0.3), (False, 0.7)])
     with pytest.raises(AssertionError, match="chi-square"):

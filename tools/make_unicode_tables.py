@@ -106,8 +106,8 @@ def bracket_types(folder: Path) -> npt.NDArray[np.uint8]:
     singleton = {
         int(row[0], 16): int(row[5], 16) for row in rows if re.fullmatch("[0-9A-F]+", row[5])
     }
-    partner = dict(entry[::2] for entry in read_ranges(folder / "BidiBrackets.txt"))
-    kind = dict(entry[::2] for entry in read_ranges(folder / "BidiBrackets.txt", field=2))
+    partner = {code: to for code, _, to in read_ranges(folder / "BidiBrackets.txt")}
+    kind = {code: value for code, _, value in read_ranges(folder / "BidiBrackets.txt", field=2)}
     types = np.zeros(NUM_CODEPOINTS, np.uint8)
     opening = sorted(code for code in kind if kind[code] == "o")
     canonical = [code for code in opening if code not in singleton]

@@ -45,12 +45,14 @@ def embedding_levels(
         codepoints_N: One paragraph. After a separator another one begins: see `block_levels`.
         base: 0 for left to right, 1 for right to left, None for the first strong character.
 
-    Returns: levels, uint8 in 0..126; the paragraph's embedding level, 0 or 1.
+    Returns:
+        levels, uint8 in 0..126; the paragraph's embedding level, 0 or 1.
 
     Raises:
         ConfigError: `base` is another number.
 
-    Source: UAX #9, rules P2-P3, X1-X10, W1-W7, N0-N2, I1-I2.
+    Source:
+        UAX #9, rules P2-P3, X1-X10, W1-W7, N0-N2, I1-I2.
 
     Example:
         >>> levels, base = embedding_levels(np.array([0x5D0, 0x20, 0x31, 0x32], np.uint32))
@@ -77,12 +79,14 @@ def block_levels(
         first_base: Level of the first paragraph alone, if it is known because the paragraph
             began in an earlier block.
 
-    Returns: levels, uint8 in 0..126; paragraph levels, uint8, 0 or 1.
+    Returns:
+        levels, uint8 in 0..126; paragraph levels, uint8, 0 or 1.
 
     Raises:
         ConfigError: `base` or `first_base` is another number.
 
-    Source: UAX #9, rules P1-P3, X1-X10, W1-W7, N0-N2, I1-I2.
+    Source:
+        UAX #9, rules P1-P3, X1-X10, W1-W7, N0-N2, I1-I2.
     """
     for given in (base, first_base):
         if given not in (None, 0, 1):
@@ -130,7 +134,8 @@ def reset_line_levels(
         base: The paragraph's level; an array gives each character that of its paragraph, and then
             several paragraphs of one line each may stand together.
 
-    Source: UAX #9, rule L1; removed characters count as white space (section 5.2).
+    Source:
+        UAX #9, rule L1; removed characters count as white space (section 5.2).
 
     Example:
         >>> line = np.array([0x5D0, 0x20], np.uint32)
@@ -152,9 +157,11 @@ def visual_order(levels_N: UInt8[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
     Args:
         levels_N: Levels of the line after `reset_line_levels`.
 
-    Returns: intp, a permutation of 0..N-1.
+    Returns:
+        intp, a permutation of 0..N-1.
 
-    Source: UAX #9, rule L2.
+    Source:
+        UAX #9, rule L2.
 
     Example:
         >>> visual_order(np.array([0, 1, 1, 2, 2, 0], np.uint8)).tolist()
@@ -194,7 +201,8 @@ def _reversed_runs(run_levels: list[int]) -> list[int]:
 def mirror(codepoint: int) -> int:
     """Return the code point whose glyph mirrors this one, or the same one when none does.
 
-    Source: UAX #9, rule L4, for characters at odd levels.
+    Source:
+        UAX #9, rule L4, for characters at odd levels.
 
     Example:
         >>> chr(mirror(ord("(")))

@@ -36,8 +36,6 @@ _STOPS: Final = INITIATORS | STRONG  # where P2 looks
 NEUTRAL: Final = ISOLATES | _membership(B, S, WS, ON)  # NI
 SEPARATORS: Final = _membership(S, B)
 SPACES: Final = CONTROLS | _membership(WS, BN)  # L1, with what X9 removes
-
-
 _OVERRIDES: Final = {LRO: L, RLO: R}
 
 

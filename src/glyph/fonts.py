@@ -15,6 +15,7 @@ whole pixels read ten times worse than unhinted ones on quarter pixels.
 # uharfbuzz is compiled and carries no types.
 
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -41,6 +42,10 @@ SCRIPTS = (
     "Tamil", "Telugu", "Thai",
 )  # fmt: skip
 """Noto Sans families of scripts that Latin faces lack."""
+
+
+MIN_BAR_PX = 0.9
+"""Thickness that underscores and dashes get at least, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +327,8 @@ class Face:
         """
         unit = scale / SUBPIXELS
         for glyph, x_px in glyphs:
-            self._draw.transform = (unit, 0, 0, unit, x_px + shift_px, 0)
+            stretch, lift_px = self._thin_bar(glyph, unit)
+            self._draw.transform = (unit, 0, 0, unit * stretch, x_px + shift_px, lift_px)
             self._draw.draw_glyph(self._font, glyph)
         image = self._draw.render()
         if image is None:
@@ -334,6 +340,24 @@ class Face:
         # HarfBuzz counts rows upwards; pages count them downwards.
         coverage = rows[::-1, : extents.width]
         return Bitmap(coverage, extents.x_origin, extents.y_origin + extents.height)
+
+    def _thin_bar(self, glyph: int, unit: float) -> tuple[float, float]:
+        """Return vertical stretch and lift that keep a thin bar visible, else 1 and 0.
+
+        Underscores and dashes thinner than a pixel fall between two rows and turn so pale that
+        `a_b` reads as `a b`. They are moved onto one row and made `MIN_BAR_PX` thick.
+        """
+        extents = self._font.get_glyph_extents(glyph)
+        if extents is None:
+            return 1.0, 0.0
+        top_px, thick_px = extents.y_bearing * unit, -extents.height * unit
+        is_bar = 0 < thick_px < MIN_BAR_PX and extents.width * unit > 3 * thick_px
+        if not is_bar:
+            return 1.0, 0.0
+        stretch = MIN_BAR_PX / thick_px
+        # Below the baseline it goes up, away from the next line, whose overline it would seem.
+        row_px = math.ceil(top_px) if top_px < 0 else round(top_px)
+        return stretch, row_px - top_px * stretch
 
 
 def _load(file: FontFile) -> hb.Font:

@@ -6,7 +6,6 @@ there; a palette is one colour a role.
 """
 
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -98,7 +97,7 @@ def ink_roles(document: Document) -> NDArray[np.uint8] | None:
     """Return the role of every character of a source file.
 
     The tokens must cover the text exactly, in order. Where a lexer leaves out or changes
-    characters, all are plain, with a warning: a page never shows anything but the text.
+    characters, every role is plain, and a warning says so.
 
     Args:
         document: The document; only one with a language has roles.
@@ -117,19 +116,47 @@ def ink_roles(document: Document) -> NDArray[np.uint8] | None:
     """
     if document.language is None:
         return None
-    lexer = _lexer(document.language)
-    number = {name: role for role, name in enumerate(INK_ROLES)}
-    role_of_type: dict[Any, int] = {}
+    text = document.text
+    role_of: dict[Any, int] = {}
     roles: list[int] = []
     lengths: list[int] = []
     end = 0
-    for start, token_type, value in lexer.get_tokens_unprocessed(document.text):
-        if start != end:
+    for _, token_type, value in _lexer(document.language).get_tokens_unprocessed(text):
+        if not text.startswith(value, end):
             break
-        role = role_of_type.get(token_type)
-        if role is None:
-            role = role_of_type[token_type] = number[_role_name(token_type)]
-        roles.append(role)
-        lengths.append(len(value))
         end += len(value)
-    ...
+        if token_type not in role_of:
+            role_of[token_type] = _role(token_type)
+        roles.append(role_of[token_type])
+        lengths.append(len(value))
+    if end < len(text):
+        warnings.warn(
+            f"the {document.language} lexer loses its place at character {end} of "
+            f"{document.name}; the text is shown without colours.",
+            stacklevel=2,
+        )
+        return np.zeros(len(text), np.uint8)
+    return np.repeat(np.array(roles, np.uint8), lengths)
+
+
+def _lexer(language: str) -> Any:
+    from pygments.lexers import find_lexer_class_by_name, get_all_lexers
+    from pygments.util import ClassNotFound
+
+    try:
+        return find_lexer_class_by_name(language)(stripnl=False, ensurenl=False, stripall=False)
+    except ClassNotFound as error:
+        near = nearest(language, (alias for lexer in get_all_lexers() for alias in lexer[1]))
+        raise ConfigError(
+            f"pygments knows no language {language!r}; "
+            + (f"did you mean {near}?" if near else "leave it out to show plain text.")
+        ) from error
+
+
+def _role(token_type: Any) -> int:
+    """Return the role of a token type: its own, or that of the nearest type above it."""
+    for ancestor in reversed(token_type.split()):
+        name = _ROLE_OF_TYPE.get(".".join(ancestor))
+        if name is not None:
+            return INK_ROLES.index(name)
+    return 0

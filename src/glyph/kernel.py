@@ -16,8 +16,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from glyph.bitmaps import BitmapStore
-from glyph.linebreak import _numpy_breaks as numpy_breaks
-from glyph.linebreak import break_table
+from glyph.linebreak import break_table, numpy_breaks
 from glyph.pages import Glyphs
 
 try:

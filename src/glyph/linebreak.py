@@ -66,10 +66,12 @@ def break_opportunities(codepoints_N: UInt32[np.ndarray, " N"]) -> UInt8[np.ndar
     Args:
         codepoints_N: Code points below 0x110000; lone surrogates count as letters.
 
-    Returns: uint8 `Break` values: 0 no break, 1 a line may end here, 2 it must. After the last
-    character it is 2 or 0: that the text ends there, the caller knows.
+    Returns:
+        uint8 `Break` values: 0 no break, 1 a line may end here, 2 it must. After the last
+        character it is 2 or 0: that the text ends there, the caller knows.
 
-    Source: UAX #14, Unicode 15.0, with the numbers of section 8.2, example 7.
+    Source:
+        UAX #14, Unicode 15.0, with the numbers of section 8.2, example 7.
 
     Example:
         >>> text = np.frombuffer("Pay $1,000 now".encode("utf-32-le"), np.uint32)
@@ -193,8 +195,9 @@ def _stay_together(before: _Before, right: LineBreak) -> bool:
 def break_table() -> UInt16Array:
     """Return the automaton that `_linebreak.h` walks.
 
-    Returns: uint16, shape (NUM_STATES * NUM_CLASSES,), read only; the layout of an entry is in
-    `_linebreak.h`. State 0 is the start of the text. Unused entries are 0.
+    Returns:
+        uint16, shape (NUM_STATES * NUM_CLASSES,), read only; the layout of an entry is in
+        `_linebreak.h`. State 0 is the start of the text. Unused entries are 0.
     """
     table = np.zeros((NUM_STATES, NUM_CLASSES), np.uint16)
     for state, before in enumerate(_STATES):
@@ -292,7 +295,8 @@ def numpy_breaks(classes_N: UInt8[np.ndarray, " N"]) -> UInt8[np.ndarray, " N"]:
     Args:
         classes_N: `LineBreak` values.
 
-    Returns: uint8 `Break` values.
+    Returns:
+        uint8 `Break` values.
     """
     if not classes_N.size:
         return classes_N

@@ -118,10 +118,12 @@ def _unfold(name: str) -> UInt8Array:
 def line_break_class() -> UInt8Array:
     """Return the resolved line breaking class of every code point.
 
-    Returns: uint8 `LineBreak` values, shape (0x110000,), read only.
+    Returns:
+        uint8 `LineBreak` values, shape (0x110000,), read only.
 
-    Source: UAX #14, rule LB1: AI, SG and XX become AL; SA becomes CM for marks (Mn, Mc) and AL
-    otherwise; CJ becomes NS, which is the strict style of Japanese line breaking.
+    Source:
+        UAX #14, rule LB1: AI, SG and XX become AL; SA becomes CM for marks (Mn, Mc) and AL
+        otherwise; CJ becomes NS, which is the strict style of Japanese line breaking.
 
     Example:
         >>> LineBreak(line_break_class()[ord("7")]).name
@@ -134,7 +136,8 @@ def line_break_class() -> UInt8Array:
 def bidi_class() -> UInt8Array:
     """Return the bidirectional type of every code point, with the defaults of unassigned ones.
 
-    Returns: uint8 `Bidi` values, shape (0x110000,), read only.
+    Returns:
+        uint8 `Bidi` values, shape (0x110000,), read only.
     """
     return _unfold("bidi")
 
@@ -146,7 +149,8 @@ def bracket_type() -> UInt8Array:
     Opening and closing partner share a number from 1 up; the closing one also has the bit
     `BRACKET_CLOSES`. Canonically equivalent brackets (U+2329 and U+3008) share one number.
 
-    Returns: uint8, shape (0x110000,), read only; 0 where the code point is not a paired bracket.
+    Returns:
+        uint8, shape (0x110000,), read only; 0 where the code point is not a paired bracket.
     """
     return _unfold("bracket")
 
@@ -167,7 +171,8 @@ def needs_shaping() -> BoolArray:
     marks, joiners, variation selectors, bidi controls, regional indicators, emoji modifiers and
     tags. A mark also changes the character before it: shape the two together.
 
-    Returns: bool, shape (0x110000,), read only.
+    Returns:
+        bool, shape (0x110000,), read only.
 
     Example:
         >>> bool(needs_shaping()[ord("é")]), bool(needs_shaping()[ord("ש")])
@@ -184,7 +189,8 @@ def is_cluster_extend() -> BoolArray:
     and trailing jamo. A line that must be cut anywhere may be cut before any other code point;
     the character after a ZWJ and the second half of a flag also stay with what precedes them.
 
-    Returns: bool, shape (0x110000,), read only.
+    Returns:
+        bool, shape (0x110000,), read only.
     """
     return _unfold("cluster_extend").view(np.bool_)
 
@@ -199,8 +205,9 @@ def script_tags() -> tuple[str, ...]:
 def script_of() -> UInt8Array:
     """Return the script of every code point, as an index into `script_tags()`.
 
-    Returns: uint8, shape (0x110000,), read only. 'Zyyy' is common, 'Zinh' inherited and 'Zzzz'
-    unknown.
+    Returns:
+        uint8, shape (0x110000,), read only. 'Zyyy' is common, 'Zinh' inherited and 'Zzzz'
+        unknown.
 
     Example:
         >>> script_tags()[script_of()[ord("字")]]
