@@ -28,6 +28,12 @@ from speed import CONFIG, pin_to_one_core, render_all
 from glyph.fonts import find_font
 
 
+def register_font() -> None:
+    """Give reportlab the font file that Glyph uses."""
+    font = find_font(CONFIG.font_family)
+    pdfmetrics.registerFont(TTFont("Page", str(font.path)))
+
+
 def to_pdf(text: str) -> bytes:
     """Set the text with reportlab: 30 source lines a paragraph, as the public pipeline does."""
     style = ParagraphStyle(
@@ -106,8 +112,7 @@ def main() -> None:
     if shutil.which("pdftoppm") is None:
         sys.exit("pdftoppm is not installed; on Debian: apt-get install poppler-utils")
     pin_to_one_core()
-    font = find_font(CONFIG.font_family)
-    pdfmetrics.registerFont(TTFont("Page", str(font.path)))
+    register_font()
     prose, prose_name = texts.english(arguments.chars)
     flat, flat_name = texts.without_newlines(arguments.chars)
     rows = [

@@ -243,6 +243,8 @@ def test_removed_characters_take_the_level_of_the_character_before_them() -> Non
     # An embedding, a Hebrew letter in it, its end, a Latin letter, a soft hyphen.
     levels_N, base = embedding_levels(code_points("\u202aא\u202cb\u00ad"))
     assert (levels_N.tolist(), base) == ([1, 3, 3, 2, 2], 1)
+    levels_N, _ = block_levels(code_points("א\n\u202aa"))
+    assert levels_N.tolist() == [1, 1, 0, 2]
 
 
 def test_the_first_paragraph_of_a_block_can_continue_an_earlier_one() -> None:
@@ -268,6 +270,21 @@ def test_deep_nesting_and_floods_are_resolved() -> None:
         levels_N, _ = embedding_levels(code_points(flood + "a"))
         assert levels_N.size == len(flood) + 1
         assert levels_N.max() <= 126
+
+
+def test_levels_stop_at_the_depth_that_the_standard_sets() -> None:
+    left_to_right, right_to_left, end = "\u202a", "\u202b", "\u202c"
+    assert embedding_levels(code_points(left_to_right * 70 + "a"))[0][-1] == 124
+    deepest = left_to_right * 62 + right_to_left * 3
+    assert embedding_levels(code_points(deepest + "א"))[0][-1] == 125
+    assert embedding_levels(code_points(deepest + "a"))[0][-1] == 126
+    # Three ends undo the two embeddings that were too deep and the one at 125.
+    assert embedding_levels(code_points(deepest + end * 3 + "a"))[0][-1] == 124
+
+
+def test_the_end_of_an_isolate_forgets_the_overflow_inside_it() -> None:
+    text = "a\u202b\u2067" + "\u202b" * 70 + "\u2069\u202ca"
+    assert embedding_levels(code_points(text))[0][-1] == 0
 
 
 def test_unassigned_code_points_have_the_direction_of_their_block() -> None:

@@ -139,6 +139,8 @@ def test_no_line_begins_with_a_space_or_a_mark_after_a_letter(text: str) -> None
         ("The cat, 1,234.56 dogs.", "The |cat, |1,234.56 |dogs."),
         ("Pay $1,234.56 or 20% (EUR 5).", "Pay |$1,234.56 |or |20% |(EUR |5)."),
         ("a $(12) b −(5)% c", "a |$(12) |b |−(5)% |c"),
+        ("$(12)字 (1.,)% 字", "$(12)|字 |(1.,)% |字"),
+        ("字字$\u200d(1", "字|字|$\u200d(1"),
         ("well-known e-mail -5 -x", "well-|known |e-|mail |-5 |-|x"),
         ("10\u00a0km and 7\u202f%", "10\u00a0km |and |7\u202f%"),
         ("un\u200bbreak\u2060able", "un\u200b|break\u2060able"),

@@ -1,23 +1,26 @@
-"""The three verbs: render a text to pages, measure what it costs, ask it a question.
+"""The verbs: render a text to pages, save them, measure what they cost, ask them a question.
 
 Each is a few lines over the stages below it, and the command line is a few lines over these.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from glyph.config import RenderConfig, load_preset, parse_setting
 from glyph.documents import Document, document_from_text, load_document
+from glyph.encode import Format
 from glyph.errors import ConfigError, DocumentError
+from glyph.output import DOCUMENT, PageHook, PageRecord, save_pages, sha256_of
 from glyph.pages import Box, Page
 from glyph.readers import Reader, open_reader
 from glyph.readers.protocol import Answer, Request
-from glyph.render import PageStream, render_pages
+from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens
-from glyph.tokens import Cost, VisionModel, document_cost, resolve_model
+from glyph.tokens import Cost, document_cost, image_cost, resolve_model
 
 DEFAULT_PRESET = "aligned-28"
 CODE_PRESET = "code"
@@ -54,6 +57,38 @@ class Rendering:
     pages: tuple[Page, ...]
     cost: Cost
     missing: Counter[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A document as page files in a folder, with its price.
+
+    Attributes:
+        folder: Where the files are, `manifest.json` among them.
+        document: What was rendered.
+        config: How.
+        preset: Name of the preset the config came from.
+        format: Of the files.
+        pages: The files, in order; for a PDF, its pages.
+        costs: Tokens as text and as pages, one for each model asked for.
+        missing: Characters that no font has, drawn as boxes.
+    """
+
+    folder: Path
+    document: Document
+    config: RenderConfig
+    preset: str
+    format: Format
+    pages: tuple[PageRecord, ...]
+    costs: tuple[Cost, ...]
+    missing: Counter[str]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all page files together."""
+        if self.format == "pdf":
+            return (self.folder / DOCUMENT).stat().st_size
+        return sum(page.num_bytes for page in self.pages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +146,21 @@ def make_config(
         ConfigError: A name, field or value that is not accepted.
     """
     changes = {**dict(map(parse_setting, settings)), **fields}
-    vision = None if model is None else resolve_model(model)
     if isinstance(preset, RenderConfig):
         config = preset
-    elif preset is None:
-        config = load_preset(_default_preset(vision, is_code=is_code))
     else:
-        config = load_preset(preset)
+        config = load_preset(preset or preset_of(model, is_code=is_code))
     return config.replace(**changes)
 
 
-def _default_preset(vision: VisionModel | None, *, is_code: bool) -> str:
-    grid_px = 28 if vision is None else vision.grid_px
+def preset_of(model: str | None = None, *, is_code: bool = False) -> str:
+    """Return the preset that is used when none is named: aligned with the model's patch grid.
+
+    Example:
+        >>> preset_of("qwen3-vl")
+        'aligned-32'
+    """
+    grid_px = 28 if model is None else resolve_model(model).grid_px
     preset = PRESET_OF_GRID.get(grid_px, DEFAULT_PRESET)
     return CODE_PRESET if is_code and preset == DEFAULT_PRESET else preset
 
@@ -160,8 +198,106 @@ def render(
     stream = render_pages(document, config)
     pages = tuple(stream)
     sizes = [(page.width_px, page.height_px) for page in pages]
-    cost = price(document, sizes, model, tokenizer)
+    (cost,) = price(document, sizes, [model], tokenizer)
     return Rendering(document, config, pages, cost, stream.missing)
+
+
+def save(
+    source: Source,
+    folder: str | Path,
+    *,
+    preset: str | Path | RenderConfig | None = None,
+    models: Sequence[str] = (DEFAULT_MODEL,),
+    tokenizer: str | None = None,
+    format: Format = "png",
+    bits: Literal[8, 4] = 8,
+    on_page: PageHook | None = None,
+    **fields: Any,
+) -> Saved:
+    """Render a document of any size into a folder, page by page, with a manifest.
+
+    The folder holds the whole run or what it held before: files are written aside and moved into
+    place at the end. The manifest says where every page stands in the text and in the source.
+
+    Args:
+        source: As for `render`.
+        folder: Made when absent; one that holds anything but an earlier run is refused.
+        preset: As for `render`.
+        models: Whose visual tokens to count; the first decides the preset when none is named,
+            and its tokens are listed page by page.
+        tokenizer: As for `render`.
+        format: `png` or `webp`, a file a page, or `pdf`, one document.
+        bits: Bits a pixel of grey PNGs.
+        on_page: Called with each page, as for `glyph.output.save_pages`.
+        fields: Fields of `RenderConfig` to change.
+
+    Raises:
+        DocumentError: The source cannot be taken in.
+        ConfigError: A setting is not accepted.
+        RenderError: The folder cannot be used, or the disk is full.
+    """
+    _check_names(models, tokenizer)
+    document = as_document(source)
+    is_code = document.kind == "code"
+    config = make_config(preset, model=models[0], is_code=is_code, **fields)
+    if isinstance(preset, RenderConfig):
+        name = "custom"
+    else:
+        name = str(preset) if preset else preset_of(models[0], is_code=is_code)
+    stream = render_pages(document, config)
+    runs: list[Saved] = []
+
+    def manifest(records: list[PageRecord]) -> dict[str, Any]:
+        sizes = [(record.width_px, record.height_px) for record in records]
+        num_bytes = None if format == "pdf" else [record.num_bytes for record in records]
+        costs = price(document, sizes, models, tokenizer, num_bytes)
+        run = Saved(
+            Path(folder), document, config, name, format, tuple(records), costs, stream.missing
+        )
+        runs.append(run)
+        return manifest_of(run)
+
+    save_pages(
+        stream, Path(folder), format=format, bits=bits, dpi=config.dpi, manifest=manifest,
+        on_page=on_page,
+    )  # fmt: skip
+    return runs[0]
+
+
+def manifest_of(run: Saved) -> dict[str, Any]:
+    """Return what `manifest.json` says of a run; the same run gives the same content anywhere."""
+    document, to_source = run.document, run.document.source.to_source
+    model = run.costs[0].model
+    return {
+        "glyph_version": metadata.version("glyph-context"),
+        "document": {
+            "name": document.name,
+            "kind": document.kind,
+            "language": document.language,
+            "encoding": document.encoding,
+            "characters": len(document.text),
+            "source_characters": document.source.source_length,
+            "text_sha256": sha256_of(document.text),
+            "notes": document.notes,
+        },
+        "preset": run.preset,
+        "config_digest": run.config.digest,
+        "config": run.config.to_dict(),
+        "format": run.format,
+        "dpi": run.config.dpi,
+        "costs": [asdict(cost) | {"ratio": cost.ratio} for cost in run.costs],
+        "missing_glyphs": run.missing.total(),
+        "missing": dict(run.missing),
+        "pages": [
+            {
+                **asdict(page),
+                "source_start": int(to_source(page.start)),
+                "source_end": int(to_source(page.end)),
+                "visual_tokens": image_cost(page.width_px, page.height_px, model).visual_tokens,
+            }
+            for page in run.pages
+        ],
+    }
 
 
 def measure(
@@ -187,14 +323,13 @@ def measure(
         DocumentError: The source cannot be taken in.
         UnknownModelError: A model has no known rule; nothing is guessed.
     """
-    for model in models:
-        resolve_model(model)
+    _check_names(models, tokenizer)
     document = as_document(source)
     is_code = document.kind == "code"
     config = make_config(preset, is_code=is_code, settings=settings, **fields)
     stream = render_pages(document, config)
     sizes = tuple((layout.width_px, layout.height_px) for layout in stream.layouts())
-    costs = tuple(price(document, sizes, model, tokenizer) for model in models)
+    costs = price(document, sizes, models, tokenizer)
     return Measurement(len(document.text), costs, stream.missing, sizes)
 
 
@@ -258,15 +393,34 @@ def as_document(source: Source) -> Document:
 def price(
     document: Document,
     page_sizes_px: Sequence[tuple[int, int]],
-    model: str,
+    models: Sequence[str],
     tokenizer: str | None = None,
     page_bytes: Sequence[int] | None = None,
-) -> Cost:
-    """Return what a document costs a model as text and as pages of these sizes."""
-    vision = resolve_model(model)
-    name = tokenizer or vision.tokenizer
-    text_tokens = count_text_tokens(document.text, name)
-    return document_cost(page_sizes_px, text_tokens, vision, name, page_bytes)
+) -> tuple[Cost, ...]:
+    """Return what a document costs models as text and as pages of these sizes.
+
+    Args:
+        document: Its text is counted once for each tokenizer.
+        page_sizes_px: Width and height of every page.
+        models: Whose visual tokens to count.
+        tokenizer: Whose text tokens to count; by default each model's own or its nearest.
+        page_bytes: Size of every image file, to warn about limits of a request.
+    """
+    visions = [resolve_model(model) for model in models]
+    names = [tokenizer or vision.tokenizer for vision in visions]
+    counts = {name: count_text_tokens(document.text, name) for name in dict.fromkeys(names)}
+    return tuple(
+        document_cost(page_sizes_px, counts[name], vision, name, page_bytes)
+        for vision, name in zip(visions, names, strict=True)
+    )
+
+
+def _check_names(models: Sequence[str], tokenizer: str | None) -> None:
+    """Refuse unknown models and tokenizers before any work is done for them."""
+    for model in models:
+        resolve_model(model)
+    if tokenizer is not None:
+        count_text_tokens("", tokenizer)
 
 
 def source_spans(page: Page, box: Box) -> tuple[tuple[int, int], ...]:

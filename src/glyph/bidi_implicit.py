@@ -17,7 +17,6 @@ from glyph.bidi_explicit import (
     EN,
     ES,
     ET,
-    ISOLATES,
     NEUTRAL,
     NSM,
     ON,
@@ -74,9 +73,8 @@ def _resolve_weak(types_P: UInt8Array) -> None:
     present = np.bincount(types_P, minlength=len(Bidi)) > 0
     if present[NSM]:  # W1
         marks = gaps_of(types_P == NSM)
-        source = types_P[marks.before_R]
-        source[ISOLATES.take(source)] = ON
-        types_P[marks.at_G] = np.repeat(source, marks.lengths_R)
+        # After an isolate control W1 asks for ON: its own type is as neutral, so it will do.
+        types_P[marks.at_G] = np.repeat(types_P[marks.before_R], marks.lengths_R)
     after_latin = np.empty(0, np.intp)
     if present[EN]:
         # Strong types stay where they are until W7, so this holds for W2 and W7.

@@ -22,7 +22,7 @@ from glyph import kernel
 from glyph.atlas import Atlas, codepoints_of
 from glyph.config import RenderConfig
 from glyph.kernel import ATTACHED, BREAK_AFTER, NEWLINE, SPACE, FilledLines
-from glyph.pagebuild import Chunk, PageBuilder
+from glyph.pagebuild import Chunk, OpenPage, PageBuilder
 from glyph.pages import SUBPIXELS, PageLayout
 from glyph.paginate import Paginator, Places
 from glyph.shaping import ShapedBlock, Shaper, visual_order
@@ -30,7 +30,7 @@ from glyph.unicode_data import LineBreak, is_cluster_extend, line_break_class, n
 
 BLOCK_CHARS = 1 << 16
 LOOK_AHEAD_CHARS = 4096
-"""How far after a page text may still change it: bracket pairs and line break rules look ahead."""
+"""How far line breaking may look ahead: a run of marks, or of numbers and their signs."""
 
 INK_TEXT, INK_MARKER, INK_FIRST_ROLE = 0, 1, 2
 """Ink numbers; syntax roles follow, so that role r has ink INK_FIRST_ROLE + r - 1."""
@@ -99,14 +99,15 @@ class Layout:
             chunk, consumed = self._lay_out(start, stop, is_final=stop == size)
             start += consumed
             for page in builder.add(chunk):
-                yield builder.finish(page, is_closed=self._is_closed(page.end), is_last=False)
+                yield builder.finish(page, is_closed=self._is_closed(page), is_last=False)
         if size:
             yield builder.finish(builder.rest(), is_closed=False, is_last=True)
 
-    def _is_closed(self, end: int) -> bool:
-        if len(self._text) - end >= LOOK_AHEAD_CHARS:
+    def _is_closed(self, page: OpenPage) -> bool:
+        follows = len(self._text) - page.end
+        if page.look_ahead is not None and follows >= page.look_ahead:
             return True
-        return not self._config.newline_marker and self._text.find("\n", end - 1) >= 0
+        return not self._config.newline_marker and self._text.find("\n", page.end - 1) >= 0
 
     def _lay_out(self, start: int, stop: int, *, is_final: bool) -> tuple[Chunk, int]:
         block = self._prepare(start, stop)
@@ -133,6 +134,7 @@ class Layout:
         chunk = Chunk(
             end_L=end_L.astype(np.int64) + start,
             start=start,
+            look_ahead=_look_ahead(block, is_final=is_final),
             left64_L=left64_L,
             right64_L=left64_L + lines.width64_L + extra64_L,
             starts_paragraph_L=starts_paragraph_L,
@@ -228,6 +230,16 @@ class Layout:
             at_start=self._at_paragraph_start,
             is_final=is_final,
         )
+
+
+def _look_ahead(block: _Block, *, is_final: bool) -> int | None:
+    """Return how much text must follow a page of this block before nothing can change it."""
+    if not is_final:
+        # The block is full: text appended later lies in other blocks, which it never sees.
+        return 0
+    # In mixed directions a bracket may pair with one at the far end of its paragraph.
+    has_levels = block.shaped is not None and bool(block.shaped.level_N.any())
+    return None if has_levels else LOOK_AHEAD_CHARS
 
 
 def _lengths(end_L: Int[np.ndarray, " L"]) -> Int[np.ndarray, " L"]:

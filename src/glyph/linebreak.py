@@ -321,6 +321,3 @@ def _is_baseless() -> npt.NDArray[np.bool_]:
     table = np.zeros(NUM_CLASSES, np.bool_)
     table[list(BASELESS)] = True
     return table
-
-
-_numpy_breaks = numpy_breaks

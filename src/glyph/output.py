@@ -14,7 +14,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,13 +25,16 @@ from glyph.pages import Page
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
-OWN_FILES = re.compile(
-    r"page-\d{5,}\.(png|webp)|document\.pdf|manifest\.json|report\.html|\.partial-.*"
-)
-"""What a run writes; a folder that holds nothing else may be written again."""
+REPORT = "report.html"
+DOCUMENT = "document.pdf"
+OWN_FILES = re.compile(r"page-\d{5,}\.(png|webp)|document\.pdf|manifest\.json|report\.html")
+"""What a run leaves behind; a folder that holds nothing else may be written again."""
 
-Progress = Callable[[int], None]
-"""Called with the number of characters rendered so far."""
+HARMLESS_FILES = re.compile(r"\..*partial-.*|\.DS_Store|Thumbs\.db")
+"""Left by a run that was killed, or by a desktop."""
+
+PageHook = Callable[[Page], None]
+"""Called with every page when it has been handed on for writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def save_pages(
     bits: Literal[8, 4] = 8,
     dpi: float = 72,
     manifest: Callable[[list[PageRecord]], dict[str, Any]],
-    progress: Progress | None = None,
+    on_page: PageHook | None = None,
 ) -> list[PageRecord]:
     """Write pages and their manifest into a folder.
 
@@ -79,20 +82,21 @@ def save_pages(
         bits: Bits a pixel of grey PNGs.
         dpi: Pixels per inch, for the size of PDF pages.
         manifest: Makes the manifest's content when all pages are known.
-        progress: Told how far rendering is.
+        on_page: Shown each page, to tell how far rendering is or to keep a few for a report.
 
     Raises:
         RenderError: The folder cannot be used, or the disk is full.
     """
     with _staging(folder) as staging:
-        told = _telling(pages, progress)
+        seen = _showing(pages, on_page)
         if format == "pdf":
-            records = _write_document(told, staging, dpi)
+            records = _write_document(seen, staging, dpi)
         else:
-            records = list(_write_files(told, staging, format, bits))
+            records = list(_write_files(seen, staging, format, bits))
         content = {"manifest_version": MANIFEST_VERSION, **manifest(records)}
         text = json.dumps(content, ensure_ascii=False, indent=1)
-        (staging / MANIFEST).write_text(text + "\n", "utf-8")
+        # A file name that is no Unicode holds surrogates; as backslash escapes they are JSON.
+        (staging / MANIFEST).write_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))
         _move_into(staging, folder)
     return records
 
@@ -114,11 +118,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _telling(pages: Iterable[Page], progress: Progress | None) -> Iterator[Page]:
+def _showing(pages: Iterable[Page], on_page: PageHook | None) -> Iterator[Page]:
     for page in pages:
         yield page
-        if progress is not None:
-            progress(page.end)
+        if on_page is not None:
+            on_page(page)
 
 
 def _write_files(
@@ -162,10 +166,10 @@ def _write_document(pages: Iterable[Page], staging: Path, dpi: float) -> list[Pa
 
     def recorded() -> Iterator[Page]:
         for page in pages:
-            records.append(_record(page, "document.pdf", 0))
+            records.append(_record(page, DOCUMENT, 0))
             yield page
 
-    with (staging / "document.pdf").open("wb") as file:
+    with (staging / DOCUMENT).open("wb") as file:
         write_pdf(recorded(), file, dpi=dpi)
     return records
 
@@ -173,11 +177,11 @@ def _write_document(pages: Iterable[Page], staging: Path, dpi: float) -> list[Pa
 @contextmanager
 def _staging(folder: Path) -> Generator[Path]:
     """Give a hidden folder inside `folder`; it is gone afterwards, whatever happens."""
-    is_new = not folder.exists()
-    if not is_new:
-        _check_reusable(folder)
+    made: list[Path] = []
     staging: Path | None = None
     try:
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        _check_reusable(folder)
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
         yield staging
@@ -189,33 +193,48 @@ def _staging(folder: Path) -> Generator[Path]:
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
-        if is_new and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        for path in made:
+            # A folder with something in it stays: it holds the run.
+            with suppress(OSError):
+                path.rmdir()
 
 
 def _check_reusable(folder: Path) -> None:
+    if not folder.exists():
+        return
     if not folder.is_dir():
         raise RenderError(f"{folder} is a file; name a folder for the pages.")
-    foreign = [path for path in folder.iterdir() if not OWN_FILES.fullmatch(path.name)]
+    foreign = sorted(
+        path.name
+        for path in folder.iterdir()
+        if not (OWN_FILES.fullmatch(path.name) or HARMLESS_FILES.fullmatch(path.name))
+    )
     if foreign:
         raise RenderError(
-            f"{folder} holds files that are not pages of an earlier run, such as "
-            f"{foreign[0].name}; name an empty or a new folder."
+            f"{folder} holds files that are not pages of an earlier run, such as {foreign[0]}; "
+            "name an empty or a new folder."
         )
 
 
 def _move_into(staging: Path, folder: Path) -> None:
-    """Move a finished run into place and remove what only the earlier run had."""
-    made = {path.name for path in staging.iterdir()}
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for name in sorted(made - {MANIFEST}):
-        (staging / name).replace(folder / name)
-    for path in folder.glob("page-*.*"):
-        if path.name not in made:
-            path.unlink()
-    if "document.pdf" not in made:
-        (folder / "document.pdf").unlink(missing_ok=True)
-    (staging / MANIFEST).replace(folder / MANIFEST)
+    """Put a finished run in the place of the earlier one; when that fails, put the latter back."""
+    made = sorted((path.name for path in staging.iterdir()), key=lambda name: name == MANIFEST)
+    old = [path.name for path in folder.iterdir() if OWN_FILES.fullmatch(path.name)]
+    backup = staging / "earlier"
+    backup.mkdir()
+    try:
+        for name in old:
+            (folder / name).replace(backup / name)
+        for name in made:
+            (staging / name).replace(folder / name)
+    except BaseException:
+        # Ctrl-C, or on Windows a page that is open in a viewer.
+        for name in made:
+            if not (staging / name).exists():
+                (folder / name).replace(staging / name)
+        for path in backup.iterdir():
+            path.replace(folder / path.name)
+        raise
 
 
 def sha256_of(text: str) -> str:

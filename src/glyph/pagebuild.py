@@ -26,10 +26,12 @@ class Chunk:
     """The finished lines of one block, with their glyphs.
 
     Offsets of characters are offsets into the document's text. `glyph_end_L` is one past each
-    line's last glyph, counted from the chunk's first.
+    line's last glyph, counted from the chunk's first. `look_ahead` is how many characters must
+    follow a page before appending text can no longer change it; None if only a line break can.
     """
 
     start: int
+    look_ahead: int | None
     end_L: Int[np.ndarray, " L"]
     left64_L: Int[np.ndarray, " L"]
     right64_L: Int[np.ndarray, " L"]
@@ -75,6 +77,7 @@ class OpenPage:
     index: int
     start: int
     end: int
+    look_ahead: int | None
     pieces: tuple[_Piece, ...]
 
 
@@ -86,6 +89,7 @@ class PageBuilder:
         self._atlas = atlas
         self._pieces: list[_Piece] = []
         self._page = 0
+        self._look_ahead: int | None = None
         self._pitch_px = config.px(config.line_height_pt)
         face = atlas.primary
         slack_px = self._pitch_px - (face.ascent64 + face.descent64) / SUBPIXELS
@@ -107,6 +111,7 @@ class PageBuilder:
                 yield self.rest()
                 self._page = int(page_L[first])
             last_glyph = int(glyph_end_L[last - 1])
+            self._look_ahead = chunk.look_ahead
             self._pieces.append(_cut(whole, slice(first, last), slice(first_glyph, last_glyph)))
             first, first_glyph = last, last_glyph
 
@@ -141,7 +146,7 @@ class PageBuilder:
         """Return the page under way."""
         pieces, self._pieces = tuple(self._pieces), []
         start, end = int(pieces[0].start_L[0]), int(pieces[-1].end_L[-1])
-        return OpenPage(self._page, start, end, pieces)
+        return OpenPage(self._page, start, end, self._look_ahead, pieces)
 
     def finish(self, page: OpenPage, *, is_closed: bool, is_last: bool) -> PageLayout:
         """Return the layout of a complete page."""

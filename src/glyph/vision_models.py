@@ -94,6 +94,8 @@ def _glm() -> Iterator[Family]:
     # The text tokenizer of GLM-4 may not be bundled. Against it, Qwen's counts 0.1 % more on
     # English prose, 0.5 % more on documentation and code and 0.6-2.3 % more on Chinese novels;
     # o200k counts 13 % more on the latter.
+    # The pixel limit is that of the checkpoints: two frames of 6,144 tokens. Some servers are
+    # started with 47,040,000, which only matters for pages beyond 4.8 megapixels.
     yield Family(
         name="GLM-V",
         contexts={

@@ -1,0 +1,461 @@
+"""Train the vision tower to name every character of a page; resumable to the same curve.
+
+Batches are a function of seed and step alone, so a run that is stopped and resumed sees the same
+pages and gives the same weights. A run folder holds `vision.pt` (latest), `vision-best.pt` (lowest
+held-out character error), `metrics.jsonl` and, if a loss was not finite, `bad-batch.pt`.
+
+    python -m glyph.train.nano.vision_training --novels DIR --books DIR --out DIR --styles A --steps 3000
+"""  # noqa: E501
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import nn
+from transformers.models.glm4v.modeling_glm4v import Glm4vVisionModel
+
+from glyph.errors import ConfigError, GlyphError
+from glyph.train.nano.corpus import TextMixture, book_mixture, random_mixture, training_mixture
+from glyph.train.nano.pages import LabelledPages, chars_per_page, read_slots, render_labelled
+from glyph.train.nano.spec import CELL_PX, NanoSpec, NanoStyle, load_spec
+from glyph.train.nano.vision import (
+    CharHeads,
+    build_tower,
+    class_of,
+    encode_pages,
+    initialise,
+    merge_order,
+    slot_of,
+)
+
+BLOCK_STEPS = 32
+"""Steps whose pages are rendered together."""
+
+EVAL_SEED = 977
+
+
+class TrainingError(GlyphError):
+    """A training run cannot go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionRecipe:
+    """What decides a run; two runs of one recipe give the same weights on one machine.
+
+    Attributes:
+        styles: Names of page styles, drawn evenly.
+        steps: Length of the learning-rate schedule.
+        seed: Of weights and pages.
+        tokens_per_step: Visual tokens of a batch, at most (but at least one page).
+        max_page_tokens: Largest page of the specification's sizes that is used.
+        learning_rate: After warm-up.
+        warmup_steps: Linear warm-up.
+        decay_share: Last part of the steps, in which the rate falls to nearly zero as a cosine.
+        random_share: Share of random strings in the text.
+    """
+
+    styles: tuple[str, ...] = ("A",)
+    steps: int = 3000
+    seed: int = 0
+    tokens_per_step: int = 144
+    max_page_tokens: int = 192
+    learning_rate: float = 2e-3
+    warmup_steps: int = 60
+    decay_share: float = 0.6
+    random_share: float = 0.35
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step, from 0."""
+        decay_start = self.steps * (1 - self.decay_share)
+        progress = max(step - decay_start, 0) / max(self.steps - decay_start, 1)
+        shape = 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1)))
+        return self.learning_rate * min(1.0, (step + 1) / self.warmup_steps) * shape
+
+
+# -- pages -----------------------------------------------------------------------------------
+
+
+class PageBatches:
+    """The batches of a run, by step number.
+
+    Args:
+        recipe: Styles, sizes, seed.
+        mixture: Text.
+        spec: Styles and page sizes.
+    """
+
+    def __init__(self, recipe: VisionRecipe, mixture: TextMixture, spec: NanoSpec):
+        self._recipe = recipe
+        self._mixture = mixture
+        self._styles = [spec.style(name) for name in recipe.styles]
+        self._sizes = [
+            (width, height)
+            for width, height in spec.page_sizes_px
+            if width * height <= recipe.max_page_tokens * CELL_PX**2
+        ]
+        if not self._sizes or not self._styles:
+            raise ConfigError(
+                f"no page size has {recipe.max_page_tokens} visual tokens or fewer, or no style "
+                "is named; raise max_page_tokens or name a style."
+            )
+        self._block = -1
+        self._batches: list[LabelledPages] = []
+
+    def batch(self, step: int) -> LabelledPages:
+        """Return the pages of a step; the same for every run of the recipe."""
+        block, index = divmod(step, BLOCK_STEPS)
+        if block != self._block:
+            self._batches = self._render_block(block)
+            self._block = block
+        return self._batches[index]
+
+    def _render_block(self, block: int) -> list[LabelledPages]:
+        rng = np.random.default_rng([self._recipe.seed, block])
+        kinds = [
+            (int(rng.integers(len(self._styles))), int(rng.integers(len(self._sizes))))
+            for _ in range(BLOCK_STEPS)
+        ]
+        counts = [
+            max(self._recipe.tokens_per_step * CELL_PX**2 // (width * height), 1)
+            for width, height in self._sizes
+        ]
+        rendered: dict[tuple[int, int], Iterator[LabelledPages]] = {}
+        for kind in sorted(set(kinds)):
+            style, size = kind
+            num_pages = counts[size] * kinds.count(kind)
+            pages = sample_pages(
+                self._mixture, rng, self._styles[style], self._sizes[size], num_pages
+            )
+            rendered[kind] = _split(pages, rng, counts[size])
+        return [next(rendered[kind]) for kind in kinds]
+
+
+def _split(
+    pages: LabelledPages, rng: np.random.Generator, batch_pages: int
+) -> Iterator[LabelledPages]:
+    order = rng.permutation(len(pages.plane_PHW))
+    for start in range(0, len(order), batch_pages):
+        part = order[start : start + batch_pages]
+        yield LabelledPages(pages.style, pages.plane_PHW[part], pages.slot_PRCK[part])
+
+
+def sample_pages(
+    mixture: TextMixture,
+    rng: np.random.Generator,
+    style: NanoStyle,
+    size_px: tuple[int, int],
+    num_pages: int,
+) -> LabelledPages:
+    """Render pages of fresh text."""
+    width_px, height_px = size_px
+    text = mixture.sample(rng, num_pages * chars_per_page(style, width_px, height_px))
+    return render_labelled(text, style, width_px, height_px, num_pages=num_pages)
+
+
+# -- evaluation ------------------------------------------------------------------------------
+
+
+def edit_distance(one: str, other: str) -> int:
+    """Return the Levenshtein distance of two strings.
+
+    Example:
+        >>> edit_distance("kitten", "sitting")
+        3
+    """
+    other_N = np.array([ord(c) for c in other])
+    steps_N = np.arange(len(other) + 1)
+    row_N = steps_N.copy()
+    for index, char in enumerate(one):
+        swapped_N = np.minimum(row_N[1:] + 1, row_N[:-1] + (other_N != ord(char)))
+        best_N = np.concatenate(([index + 1], swapped_N))
+        # An insertion costs one a step, so the best start is a running minimum.
+        row_N = np.minimum.accumulate(best_N - steps_N) + steps_N
+    return int(row_N[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterErrors:
+    """Edit distance of read lines to true lines, summed.
+
+    Attributes:
+        edits: Insertions, deletions and replacements.
+        chars: Characters of the true lines.
+        pages: Pages read.
+    """
+
+    edits: int
+    chars: int
+    pages: int
+
+    @property
+    def rate(self) -> float:
+        """Edits for each true character."""
+        return self.edits / max(self.chars, 1)
+
+
+@torch.no_grad()
+def read_pages(
+    tower: Glm4vVisionModel,
+    heads: CharHeads,
+    plane_BHW: UInt8[np.ndarray, "B H W"],
+) -> list[list[str]]:
+    """Return the lines of each page as the token head reads them."""
+    rows, cols = plane_BHW.shape[1] // CELL_PX, plane_BHW.shape[2] // CELL_PX
+    classes = heads.token_logits(encode_pages(tower, plane_BHW)).argmax(-1)
+    slot_BRCK = slot_of(classes).reshape(len(plane_BHW), rows, cols, -1)
+    return [read_slots(slot_RCK, heads.style) for slot_RCK in slot_BRCK]
+
+
+def character_errors(
+    tower: Glm4vVisionModel, heads: CharHeads, pages: LabelledPages, batch_tokens: int = 192
+) -> CharacterErrors:
+    """Return how well the token head reads pages, line by line."""
+    height_px, width_px = pages.plane_PHW.shape[1:]
+    batch = max(batch_tokens * CELL_PX**2 // (width_px * height_px), 1)
+    edits = chars = 0
+    for start in range(0, len(pages.plane_PHW), batch):
+        part = slice(start, start + batch)
+        read = read_pages(tower, heads, pages.plane_PHW[part])
+        for lines, slot_RCK in zip(read, pages.slot_PRCK[part], strict=True):
+            for line, truth in zip(lines, read_slots(slot_RCK, pages.style), strict=True):
+                edits += 0 if line == truth else edit_distance(line, truth)
+                chars += len(truth)
+    return CharacterErrors(edits, chars, len(pages.plane_PHW))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Pages of text that training never sees.
+
+    Attributes:
+        name: Style, text and page size.
+        pages: The pages.
+    """
+
+    name: str
+    pages: LabelledPages
+
+
+def held_out_pages(
+    books: Path, styles: tuple[str, ...], size_px: tuple[int, int], num_pages: int, seed: int
+) -> list[HeldOut]:
+    """Return pages of prose from held-out books and of random strings, for each style."""
+    spec = load_spec()
+    texts = {"prose": book_mixture(books), "random": random_mixture()}
+    found: list[HeldOut] = []
+    for name in styles:
+        for kind, mixture in texts.items():
+            rng = np.random.default_rng([EVAL_SEED, seed])
+            pages = sample_pages(mixture, rng, spec.style(name), size_px, num_pages)
+            found.append(HeldOut(f"{name}-{kind}-{size_px[0]}x{size_px[1]}", pages))
+    return found
+
+
+# -- run -------------------------------------------------------------------------------------
+
+
+class VisionRun:
+    """One training run in a folder.
+
+    Args:
+        recipe: What to train.
+        mixture: Training text.
+        folder: Where checkpoints and metrics go; a checkpoint there is resumed.
+    """
+
+    def __init__(self, recipe: VisionRecipe, mixture: TextMixture, folder: Path):
+        spec = load_spec()
+        self.recipe = recipe
+        self.folder = folder
+        self.step = 0
+        self.best = math.inf
+        self._batches = PageBatches(recipe, mixture, spec)
+        torch.manual_seed(recipe.seed)
+        self.tower = build_tower(spec)
+        self.heads = nn.ModuleDict(
+            {name: CharHeads(spec, spec.style(name)) for name in recipe.styles}
+        )
+        self._parameters = [*self.tower.parameters(), *self.heads.parameters()]
+        self._optimizer = torch.optim.AdamW(
+            self._parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "vision.pt").exists():
+            self.load(folder / "vision.pt")
+        else:
+            first = self._batches.batch(0).plane_PHW
+            mean_grey_P = merge_order(first).reshape(-1, 196).mean(0) / 255
+            initialise(self.tower, mean_grey_P, recipe.seed)
+
+    def head(self, style: str) -> CharHeads:
+        """Return the character heads of a style."""
+        found = self.heads[style]
+        assert isinstance(found, CharHeads)
+        return found
+
+    def train(
+        self,
+        *,
+        held_out: list[HeldOut],
+        seconds: float = math.inf,
+        stop_step: int | None = None,
+        eval_every: int = 250,
+    ) -> None:
+        """Train until the schedule's end, a step, or the time is up; then save.
+
+        Raises:
+            TrainingError: A loss is not finite; the batch is saved.
+        """
+        last = min(self.recipe.steps, self.recipe.steps if stop_step is None else stop_step)
+        began = time.monotonic()
+        sums = {"token": 0.0, "patch": 0.0, "visual_tokens": 0.0, "chars": 0.0}
+        count = 0
+        while self.step < last and time.monotonic() - began < seconds:
+            for key, value in self._update().items():
+                sums[key] += value
+            count += 1
+            if self.step % eval_every == 0 or self.step == last:
+                self._report(sums, count, held_out, time.monotonic() - began)
+                sums, count = dict.fromkeys(sums, 0.0), 0
+        self.save(self.folder / "vision.pt")
+
+    def _update(self) -> dict[str, float]:
+        pages = self._batches.batch(self.step)
+        classes = class_of(pages.slot_PRCK).flatten(1, 2)
+        encoded = encode_pages(self.tower, pages.plane_PHW)
+        token, patch = self.head(pages.style.name).losses(encoded, classes)
+        loss = token + patch
+        if not bool(torch.isfinite(loss)):
+            self._save_bad(pages)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.recipe.rate(self.step)
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        self._optimizer.step()
+        self.step += 1
+        return {
+            "token": token.item(),
+            "patch": patch.item(),
+            "visual_tokens": float(classes.shape[0] * classes.shape[1]),
+            "chars": float((classes > 0).sum()),
+        }
+
+    def _save_bad(self, pages: LabelledPages) -> None:
+        path = self.folder / "bad-batch.pt"
+        torch.save({"step": self.step, "plane": pages.plane_PHW, "slot": pages.slot_PRCK}, path)
+        raise TrainingError(
+            f"the loss of step {self.step} is not finite; its pages are in {path}. "
+            "Resume from the last checkpoint with a lower learning rate."
+        )
+
+    def _report(
+        self, sums: dict[str, float], count: int, held_out: list[HeldOut], seconds: float
+    ) -> None:
+        rates = self.evaluate(held_out)
+        row: dict[str, Any] = {
+            "step": self.step,
+            "seconds": round(seconds, 1),
+            "rate": self.recipe.rate(self.step - 1),
+            "token_loss": round(sums["token"] / count, 4),
+            "patch_loss": round(sums["patch"] / count, 4),
+            "visual_tokens": int(sums["visual_tokens"]),
+            "chars": int(sums["chars"]),
+            "character_error": {k: round(v.rate, 5) for k, v in rates.items()},
+        }
+        with (self.folder / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+        if rates:
+            mean = sum(v.rate for v in rates.values()) / len(rates)
+            if mean < self.best:
+                self.best = mean
+                self.save(self.folder / "vision-best.pt")
+        self.save(self.folder / "vision.pt")
+
+    def evaluate(self, held_out: list[HeldOut]) -> dict[str, CharacterErrors]:
+        """Return the character errors of the token head on each set of held-out pages."""
+        return {
+            part.name: character_errors(self.tower, self.head(part.pages.style.name), part.pages)
+            for part in held_out
+        }
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; an interrupted write never replaces a good one."""
+        state = {
+            "recipe": dataclasses.asdict(self.recipe),
+            "step": self.step,
+            "best": self.best,
+            "tower": self.tower.state_dict(),
+            "heads": self.heads.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of the same recipe.
+
+        Raises:
+            ConfigError: The checkpoint is of another recipe.
+        """
+        state = torch.load(path, weights_only=True)
+        recipe = {**state["recipe"], "styles": tuple(state["recipe"]["styles"])}
+        if recipe != dataclasses.asdict(self.recipe):
+            raise ConfigError(
+                f"{path} was made with {recipe}, not with {dataclasses.asdict(self.recipe)}; "
+                "use the same recipe or another folder."
+            )
+        self.tower.load_state_dict(state["tower"])
+        self.heads.load_state_dict(state["heads"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["torch_rng"])
+        self.step, self.best = state["step"], state["best"]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train from the command line."""
+    parser = argparse.ArgumentParser(description="Train the vision tower of the nano reader.")
+    parser.add_argument("--novels", type=Path, required=True, help="folder of training novels")
+    parser.add_argument("--books", type=Path, required=True, help="folder of held-out books")
+    parser.add_argument("--out", type=Path, required=True, help="run folder")
+    parser.add_argument("--styles", default="A", help="comma-separated style names")
+    parser.add_argument("--steps", type=int, default=3000, help="length of the schedule")
+    parser.add_argument("--hours", type=float, default=math.inf, help="stop after this time")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--tokens-per-step", type=int, default=144)
+    parser.add_argument("--eval-every", type=int, default=250)
+    parser.add_argument("--eval-pages", type=int, default=12)
+    parser.add_argument("--pid-file", type=Path, help="where to write the process id")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if given.pid_file:
+        given.pid_file.write_text(f"{os.getpid()}\n")
+    recipe = VisionRecipe(
+        styles=tuple(given.styles.split(",")),
+        steps=given.steps,
+        seed=given.seed,
+        learning_rate=given.learning_rate,
+        tokens_per_step=given.tokens_per_step,
+    )
+    mixture = training_mixture(given.novels, random_share=recipe.random_share)
+    run = VisionRun(recipe, mixture, given.out)
+    held_out = held_out_pages(given.books, recipe.styles, (168, 112), given.eval_pages, seed=0)
+    run.train(held_out=held_out, seconds=given.hours * 3600, eval_every=given.eval_every)
+
+
+if __name__ == "__main__":
+    main()
