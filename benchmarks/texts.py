@@ -7,7 +7,6 @@ absent.
 
 import json
 import os
-import pydoc_data.topics
 from pathlib import Path
 
 DATA = Path(os.environ.get("GLYPH_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -19,7 +18,8 @@ def english(num_chars: int) -> tuple[str, str]:
     if book.exists():
         name, text = "Jane Eyre", book.read_text("utf-8")
     else:
-        topics = pydoc_data.topics.topics
+        from pydoc_data.topics import topics
+
         name, text = "Python's documentation", "\n\n".join(topics[k] for k in sorted(topics))
     return _stretch(text, num_chars), name
 

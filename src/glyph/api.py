@@ -16,8 +16,8 @@ from glyph.encode import Format
 from glyph.errors import ConfigError, DocumentError
 from glyph.output import DOCUMENT, PageHook, PageRecord, save_pages, sha256_of
 from glyph.pages import Box, Page
-from glyph.readers import Reader, open_reader
-from glyph.readers.protocol import Answer, Request
+from glyph.readers import open_reader
+from glyph.readers.protocol import Answer, Reader, Request
 from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens
 from glyph.tokens import Cost, document_cost, image_cost, resolve_model

@@ -32,7 +32,7 @@ _OTHER_BREAKS = "\f\v\x85\u2028\u2029"
 _CONTROLS = "".join(map(chr, [*range(1, 0x09), *range(0x0E, 0x20), 0x7F]))
 _SURROGATES = "".join(map(chr, range(0xD800, 0xE000)))
 _REPLACED = (  # one to one, so that no offset moves
-    (_OTHER_BREAKS, "form feed or other separator", "read as a line break"),
+    (_OTHER_BREAKS, "other line separator", "read as a line feed"),
     ("\0", "NUL character", "shown as U+2400"),
     (_CONTROLS, "control character", "shown as a control picture (U+2401 to U+2421)"),
     (_SURROGATES, "lone surrogate", "shown as U+FFFD"),
@@ -241,11 +241,9 @@ def load_document(
     match source:
         case bytes():
             data, called = source, "bytes"
-        case Path():
-            data, called = _read_file(source), source.name
         case "-":
             data, called = sys.stdin.buffer.read(), "stdin"
-        case str():
+        case str() | Path():
             data, called = _read_file(Path(source)), Path(source).name
         case stream:
             data, called = stream.read(), "stream"

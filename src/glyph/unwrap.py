@@ -255,7 +255,8 @@ def _line_table(text: str) -> Lines:
         end = len(text) if newline < 0 else newline + 1
         chunk = text[start:end]
         num_newlines = chunk.count("\n")
-        if num_newlines > 1:  # else it is one line, far longer than any that was wrapped
+        # A chunk that is one line is far longer than any that was wrapped.
+        if num_newlines > 1 or len(chunk) < _CHUNK_CHARACTERS:
             table = _measure(chunk)
             table["content_end"] += start
             table["newline"] += start

@@ -74,9 +74,7 @@ def print_remarks(
         )
         more = len(missing) - MAX_MISSING_SHOWN
         rest = f" and {more} more" if more > 0 else ""
-        console.print(
-            Text(f"warning: no font has {shown}{rest}; shown as boxes.", style="yellow")
-        )
+        console.print(Text(f"warning: no font has {shown}{rest}; shown as boxes.", style="yellow"))
 
 
 def cost_values(cost: "Cost") -> dict[str, Any]:

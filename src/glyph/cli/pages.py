@@ -214,5 +214,3 @@ def _print_costs(name: str, characters: int, rows: "list[tuple[str, Cost]]") -> 
     console.print(cost_table(rows, show_preset=len(presets) > 1))
     if any(is_proxy(cost) for _, cost in rows):
         console.print(Text("≈ the nearest bundled tokenizer; the model has another.", style="dim"))
-
-

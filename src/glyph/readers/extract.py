@@ -18,7 +18,7 @@ from glyph.pages import Box
 from glyph.readers.keys import KeyHit, KeyQuestion, find_key, parse_key_question
 from glyph.readers.passages import IDEOGRAPHS, Passages
 from glyph.readers.protocol import Transcript
-from glyph.readers.spans import AnswerKind, answer_kind, best_span
+from glyph.readers.spans import AnswerKind, answer_kind, best_span, has_span, words_of
 
 NOT_FOUND = "not found on these pages"
 MIN_COVERAGE = 0.25
@@ -26,16 +26,17 @@ MIN_COVERAGE = 0.25
 
 BM25_K1, BM25_B = 0.8, 0.5
 NEIGHBOUR_WEIGHT = 0.2
+NO_SPAN_FACTOR = 0.75
+"""For a sentence without a name, date or number where the question asks for one."""
 FUZZY_KEY_PENALTY = 0.15
 
-STOP_WORDS = frozenset(
-    """a an and are as at be been but by can could did do does for from had has have he her him his
-    how i if in into is it its me my no not of on or our over s said shall she should so some such
-    t than that the their them then there these they this those to up upon us was we were what
-    when where which while who whom whose why will with would you your please tell according text
-    document page pages passage provided mentioned many much 的 了 吗 呢 么 什 多 少 几 谁 哪 是 在 何 又 叫
-    怎 样 为 之 所""".split()
-)
+_STOP_TEXT = """a an and are as at be been but by can could did do does for from had has have he her
+him his how i if in into is it its me my no not of on or our over s said shall she should so some
+such t than that the their them then there these they this those to up upon us was we were what when
+where which while who whom whose why will with would you your please tell according text document
+page pages passage provided mentioned many much
+的 了 吗 呢 么 什 多 少 几 谁 哪 是 在 何 又 叫 怎 样 为 之 所"""
+STOP_WORDS = frozenset(_STOP_TEXT.split())
 _WORD = re.compile(rf"[{IDEOGRAPHS}]|[^\W_{IDEOGRAPHS}]+(?:['’][^\W_]+)?")
 _SUFFIXES = ("ations", "ation", "ings", "ing", "edly", "ies", "ied", "ed", "es", "ly", "s", "e")
 
@@ -107,6 +108,7 @@ def has_definite_answer(
 
 def _look_up(passages: Passages, asked: KeyQuestion) -> Extraction | None:
     hits: list[KeyHit] = []
+    rivals = 0
     for key in asked.keys:
         found = [hit for hit in find_key(passages.text, key, asked.kind) if hit.value]
         hits += found if asked.wants_all else found[:1]
@@ -182,7 +184,7 @@ def _rank(passages: Passages, question: str) -> Extraction:
         for (count, _), length in zip(counts, lengths, strict=True)
     ]
     kind = answer_kind(question)
-    asked = set(re.findall(r"\w+", question.lower()))
+    asked = words_of(question)
     texts = [passages.text[start:end] for start, end in sentences]
     order = _best_first(scores, texts, kind, asked)
     best, next_best = order[0], order[1] if len(order) > 1 else (0.0, -1)
@@ -191,11 +193,11 @@ def _rank(passages: Passages, question: str) -> Extraction:
         return NOTHING
     start, end = sentences[best[1]]
     quote = passages.text[start:end]
-    span = best_span(quote, kind, asked, wanted.__contains__, terms)
+    span = best_span(quote, kind, question)
     margin = (best[0] - next_best[0]) / best[0]
     pages, box = passages.place_of(start, end)
     sure = coverage * (0.5 + 0.5 * margin) * passages.confidence_of(start, end)
-    sure *= 1.0 if span or kind is AnswerKind.ANY else 0.6
+    sure *= 1.0 if has_span(quote, kind, asked) else NO_SPAN_FACTOR
     answer = span or quote.replace("\n", " ")
     return Extraction(answer, quote, pages, box, round(max(sure, 0.01), 4))
 
@@ -236,10 +238,7 @@ def _best_first(
     ]
     top = sorted(range(len(around)), key=lambda i: -around[i])[:20]
     ranked = [
-        (around[i] * (1.0 if best_span(texts[i], kind, asked, None, terms) else 0.75), i)
-        if kind is not AnswerKind.ANY
-        else (around[i], i)
-        for i in top
+        (around[i] * (1.0 if has_span(texts[i], kind, asked) else NO_SPAN_FACTOR), i) for i in top
     ]
     return sorted(ranked, key=lambda pair: (-pair[0], pair[1]))
 

@@ -18,14 +18,12 @@ from glyph.readers.protocol import ReadLine, Transcript
 MAX_SENTENCE_CHARS = 600
 """Longer stretches without a full stop (tables, code) are cut here."""
 
-ABBREVIATIONS = frozenset(
-    "mr mrs ms dr st prof rev hon sr jr vs no vol fig eq al e.g i.e etc cf capt col gen messrs".split()
-)
+_ABBREVIATED = """mr mrs ms dr st prof rev hon sr jr vs no vol fig eq al e.g i.e etc cf capt col gen
+messrs"""
+ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 IDEOGRAPHS = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
 _ENDS_OR_BEGINS_WIDE = re.compile(f"[{IDEOGRAPHS}]")
-_SENTENCE_END = re.compile(
-    rf"(?:[.!?]+[\"'”’)\]]*(?=\s|[A-Z][a-z])|[。！？]+[”’」』）]*|\n)"
-)
+_SENTENCE_END = re.compile(r"(?:[.!?]+[\"'”’)\]]*(?=\s|[A-Z][a-z])|[。！？]+[”’」』）]*|\n)")
 
 
 @dataclass(frozen=True, slots=True)

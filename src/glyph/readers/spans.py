@@ -1,7 +1,7 @@
 """Which kind of answer a question wants, and the span of that kind nearest to its words."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 
 _NUMBER_WORDS = (
@@ -9,11 +9,9 @@ _NUMBER_WORDS = (
     "fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|"
     "ninety|hundred|thousand|million|billion|dozen"
 )
-_MONTH = (
-    "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
-)
+_MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 _NUMBER = (
-    rf"[$€£¥]?\d[\d,]*(?:\.\d+)?(?:\s?%)?|\b(?:{_NUMBER_WORDS})(?:[ -](?:{_NUMBER_WORDS}))*\b|"
+    rf"[$€£¥]?\d+(?:[,.:]\d+)*(?:\s?%)?|\b(?:{_NUMBER_WORDS})(?:[ -](?:{_NUMBER_WORDS}))*\b|"
     r"[〇零一二三四五六七八九十百千万亿两]+"
 )
 _DATE = (
@@ -22,12 +20,7 @@ _DATE = (
     r"(?:[〇零一二三四五六七八九十]+年)"
 )
 _TITLE = r"(?:(?:Mr|Mrs|Ms|Dr|St|Prof|Sir|Lady|Lord)\.?\s+)?"
-_NAME = (
-    rf"{_TITLE}[A-Z][\w'’&.-]*(?:\s+(?:(?:of|the|de|van|von|du|la|and)\s+)?[A-Z][\w'’&.-]*)*"
-)
-
-
-OPENING_PENALTY_CHARS = 40.0
+_NAME = rf"{_TITLE}[A-Z][\w'’&.-]*(?:\s+(?:(?:of|the|de|van|von|du|la|and)\s+)?[A-Z][\w'’&.-]*)*"
 
 
 class AnswerKind(Enum):
@@ -67,12 +60,14 @@ _ASKS = (
         ),
     ),
 )
-_COMMON_STARTS = frozenset(
-    """the a an in on at it he she they we i you this that these those there then when where who
-    what which while as but and or if for from by to of with after before his her its their our
-    my your not no so such some many most all one also however although because since during
-    under over between both each every other another""".split()
-)
+_COUNTED = re.compile(r"\bhow (?:many|much) (?:\w+ly )?(?P<noun>\w{3,})", re.IGNORECASE)
+_COMMON_TEXT = """
+the a an in on at it he she they we i you this that these those there then when where who
+what which while as but and or if for from by to of with after before his her its their our
+my your not no so such some many most all one also however although because since during
+under over between both each every other another one two three four five six seven eight nine
+ten must shall will"""
+_COMMON_STARTS = frozenset(_COMMON_TEXT.split())
 
 
 def answer_kind(question: str) -> AnswerKind:
@@ -89,36 +84,42 @@ def answer_kind(question: str) -> AnswerKind:
     return AnswerKind.ANY
 
 
-def best_span(
-    sentence: str,
-    kind: AnswerKind,
-    asked: set[str],
-    is_wanted: Callable[[str], bool] | None,
-    terms: Callable[[str], list[str]],
-) -> str:
-    """Return the span of a kind nearest to the question's words, or "" when there is none.
+def has_span(sentence: str, kind: AnswerKind, asked: set[str]) -> bool:
+    """Whether a sentence holds a span of a kind that the question does not name itself."""
+    return kind is AnswerKind.ANY or next(_candidates(sentence, kind, asked), None) is not None
+
+
+def best_span(sentence: str, kind: AnswerKind, question: str) -> str:
+    """Return the span of a kind that answers a question, or "" where it is not clear which does.
+
+    A wrong name is worse than the whole sentence, so a span is returned only if it is the
+    sentence's only one, or the number that counts the thing asked for ("how many points").
 
     Args:
         sentence: Where to look.
         kind: What to look for; of `ANY` there is none.
-        asked: Words of the question in lower case; a span of these only is no answer.
-        is_wanted: Whether a stemmed word is one of the question's; None takes the first span.
-        terms: Splits text into stemmed words.
+        question: The question; a span made of its words is no answer.
     """
     if kind is AnswerKind.ANY:
         return ""
+    asked = words_of(question)
     spans = list(_candidates(sentence, kind, asked))
-    if not spans:
-        return ""
-    anchors: list[float] = []
-    if is_wanted is not None:
-        anchors = [
-            (match.start() + match.end()) / 2
-            for match in re.finditer(r"\w+", sentence)
-            if any(map(is_wanted, terms(match.group())))
+    counted = _COUNTED.search(question)
+    if kind is AnswerKind.NUMBER and counted:
+        noun = counted["noun"].lower()[:5]
+        counting = [
+            (start, end)
+            for start, end in spans
+            if any(word.startswith(noun) for word in re.findall(r"\w+", sentence[end:].lower())[:3])
         ]
-    start, end = min(spans, key=lambda span: _distance(sentence, span, anchors))
-    return sentence[start:end].rstrip(".,;:'’-")
+        spans = counting or spans
+    found = {sentence[start:end].rstrip(".,;:'’-") for start, end in spans}
+    return found.pop() if len(found) == 1 else ""
+
+
+def words_of(text: str) -> set[str]:
+    """Return the words of a text in lower case, without a plural or possessive s."""
+    return {re.sub(r"['’]?s$", "", word) for word in re.findall(r"[\w'’]+", text.lower())}
 
 
 def _candidates(sentence: str, kind: AnswerKind, asked: set[str]) -> Iterator[tuple[int, int]]:
@@ -126,8 +127,8 @@ def _candidates(sentence: str, kind: AnswerKind, asked: set[str]) -> Iterator[tu
         start, end = match.span()
         if kind is AnswerKind.NAME:
             start = _past_common_words(sentence, start, end)
-        words = re.findall(r"\w+", sentence[start:end].lower())
-        if words != ["i"] and words and not asked.issuperset(words):
+        words = words_of(sentence[start:end])
+        if words and words != {"i"} and 2 * len(words & asked) < len(words):
             yield start, end
 
 
@@ -139,12 +140,3 @@ def _past_common_words(sentence: str, start: int, end: int) -> int:
             return start
         start = word.end()
     return end
-
-
-def _distance(sentence: str, span: tuple[int, int], anchors: Iterable[float]) -> float:
-    start, end = span
-    nearest = sorted(abs((start + end) / 2 - anchor) for anchor in anchors)[:3]
-    # One word at the beginning has its capital from there, and is a name less often.
-    is_opening = not sentence[:start].strip("\"'“‘( ") and " " not in sentence[start:end]
-    penalty = OPENING_PENALTY_CHARS if is_opening else 0.0
-    return penalty + (sum(nearest) / len(nearest) if nearest else 0.0)

@@ -9,6 +9,7 @@ Shape key: H W page pixels, B runs (start, end) of rows or columns.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -52,8 +53,8 @@ def ink_of(gray_HW: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
     ink_HW = np.abs(signed_HW - page_gray)
     if edge_gray != page_gray:
         is_ground_HW = (gray_HW == page_gray) | (gray_HW == edge_gray)
-        column_W = np.arange(gray_HW.shape[1])
-        last_HW = np.maximum.accumulate(np.where(is_ground_HW, column_W, 0), axis=1)
+        column_HW = np.broadcast_to(np.arange(gray_HW.shape[1], dtype=np.int64), gray_HW.shape)
+        last_HW = np.maximum.accumulate(np.where(is_ground_HW, column_HW, 0), axis=1)
         ground_HW = np.take_along_axis(signed_HW, last_HW, axis=1)
         ink_HW = np.where(is_ground_HW, 0, np.abs(signed_HW - ground_HW))
     strongest = max(int(ink_HW.max(initial=0)), 1)
@@ -101,6 +102,10 @@ def _most_frequent(gray: UInt8[np.ndarray, "..."]) -> int:
     return int(np.bincount(gray.ravel(), minlength=256).argmax())
 
 
+def _any(marked_HW: Bool[np.ndarray, "H W"], *, axis: int) -> Bool[np.ndarray, " N"]:
+    return np.asarray(marked_HW.any(axis=axis))
+
+
 def _runs(is_on: Bool[np.ndarray, " N"]) -> Spans:
     """Return the runs of true values."""
     steps = np.flatnonzero(np.diff(np.concatenate(([False], is_on, [False]))))
@@ -117,9 +122,9 @@ def _pitch(marked_HW: Bool[np.ndarray, "H W"]) -> float:
     distances from the foot of one mark to the foot of the next crowd around the pitch, and around
     larger values where paragraphs are set apart: the smallest crowded distance is the pitch.
     """
-    height, width = marked_HW.shape
+    width = marked_HW.shape[1]
     strip_px = max(width // NUM_STRIPS, MIN_STRIP_PX)
-    edges = np.arange(0, width, strip_px)
+    edges = list(range(0, width, strip_px))
     strips_SH = np.logical_or.reduceat(marked_HW, edges, axis=1).T
     bounded_SH = np.pad(strips_SH, ((0, 0), (1, 1)))
     strip_M, start_M = np.nonzero(bounded_SH[:, 1:] & ~bounded_SH[:, :-1])
@@ -144,7 +149,7 @@ def _without_rules(marked_HW: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"
     A border's sides may be shorter than a letter is tall, so they are found by its top and
     bottom: between two rules the outermost columns of the rules are blanked.
     """
-    height, width = marked_HW.shape
+    width = marked_HW.shape[1]
     wide = max(width // 2, 24)
     rows = np.flatnonzero(marked_HW.sum(axis=1) >= wide)
     rules_HW = np.zeros_like(marked_HW)
@@ -152,8 +157,8 @@ def _without_rules(marked_HW: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"
     if not rules_HW.any():
         return marked_HW
     kept_HW = marked_HW & ~rules_HW
-    rules = _runs(rules_HW.any(axis=1))
-    for (top, start), (end, _) in zip(rules, rules[1:], strict=False):
+    rules = _runs(_any(rules_HW, axis=1))
+    for (top, start), (end, _) in pairwise(rules):
         columns = np.flatnonzero(rules_HW[top])
         thick = min(start - top, width // 8)
         kept_HW[start:end, columns[0] : columns[0] + thick] = False
@@ -190,12 +195,12 @@ def _regions(
     is_gap_W = np.ones(width, np.bool_)
     for left, right in columns:
         is_gap_W[left:right] = False
-    crosses_H = marked_HW[:, is_gap_W].any(axis=1)
-    for start, end in _runs(marked_HW.any(axis=1)):
+    crosses_H = _any(marked_HW[:, is_gap_W], axis=1)
+    for start, end in _runs(_any(marked_HW, axis=1)):
         crosses_H[start:end] |= crosses_H[start:end].any()
     regions: list[tuple[int, int, int, int]] = []
     edges = [0, *(np.flatnonzero(np.diff(crosses_H)) + 1).tolist(), height]
-    for top, bottom in zip(edges, edges[1:], strict=False):
+    for top, bottom in pairwise(edges):
         spans = [(0, width)] if crosses_H[top] else columns
         regions += [(top, bottom, left, right) for left, right in spans]
     return regions
@@ -208,12 +213,12 @@ def _columns(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
     equally wide: their left edges are equally far apart and none is wider than that distance.
     """
     whole = [(0, marked_HW.shape[1])]
-    rows = _runs(marked_HW.any(axis=1))
+    rows = _runs(_any(marked_HW, axis=1))
     if rows[-1][1] - rows[0][0] < 4 * pitch_px:
         return whole
     if len(rows) > 1 and rows[-1][1] - rows[-1][0] <= pitch_px:
         rows = rows[:-1]  # a page label may stand in a gap
-    spans = _runs(marked_HW[: rows[-1][1]].any(axis=0))
+    spans = _runs(_any(marked_HW[: rows[-1][1]], axis=0))
     merged = spans[:1]
     for left, right in spans[1:]:
         if left - merged[-1][1] < 0.6 * pitch_px:
@@ -276,7 +281,7 @@ def _cut(profile_H: Int[np.ndarray, " H"], start: int, end: int, pitch_px: float
     while cuts[-1]:
         cuts.append(int(cut_before[cuts[-1]]))
     cuts.reverse()
-    return [(start + a, start + b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [(start + a, start + b) for a, b in pairwise(cuts)]
 
 
 def _joined(bands: Spans, pitch_px: float) -> Spans:
@@ -314,7 +319,7 @@ def _windows(marked_HW: Bool[np.ndarray, "H W"], bands: Spans, pitch_px: float) 
     for i, (start, end) in enumerate(bands):
         baseline = baselines[i]
         if not is_full[i]:
-            nearest = full[np.abs(full - i).argmin()]
+            nearest = int(full[np.abs(full - i).argmin()])
             baseline = _hung(baselines[nearest], (start, end), (ascent, descent), pitch_px)
         top, bottom = min(baseline - ascent, start), max(baseline + descent, end)
         windows.append((max(top, 0), min(bottom, len(profile_H))))

@@ -149,16 +149,17 @@ NEIGHBOURS = (((0, -1), (0, 1), (-1, 0)), ((0, -1), (0, 1), (1, 0)))
 
 NEIGHBOUR_LOGIT = 6.0
 PLACE_GAIN = 4.0
+WHITEN_FLOOR = 0.03
+"""Added to the variance of every direction, as a share of the mean one."""
 
 
 @torch.no_grad()
-def initialise(tower: Glm4vVisionModel, mean_grey_P: Float[np.ndarray, " 196"], seed: int) -> None:
+def initialise(tower: Glm4vVisionModel, plane_BHW: UInt8[np.ndarray, "B H W"], seed: int) -> None:
     """Give a tower weights from which it learns to read on a CPU.
 
     Args:
         tower: Vision tower, changed in place.
-        mean_grey_P: Mean patch of typical pages, 0 to 1; its projection is taken off, so that
-            ink and not the white of the paper decides the first norm.
+        plane_BHW: Typical grey pages; their statistics decide the patch embedding.
         seed: Seed of all weights.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -169,27 +170,37 @@ def initialise(tower: Glm4vVisionModel, mean_grey_P: Float[np.ndarray, " 196"], 
             module.weight.normal_(0, scale * fan_in**-0.5, generator=generator)
             if module.bias is not None:
                 module.bias.zero_()
-    _init_patches(tower, mean_grey_P, generator)
+    _init_patches(tower, plane_BHW, generator)
     for index, block in enumerate(tower.blocks):
         _init_neighbours(block.attn, NEIGHBOURS[index % 2], tower.rotary_pos_emb.inv_freq)
     _init_merger(tower, generator)
 
 
 def _init_patches(
-    tower: Glm4vVisionModel, mean_grey_P: Float[np.ndarray, " 196"], generator: torch.Generator
+    tower: Glm4vVisionModel, plane_BHW: UInt8[np.ndarray, "B H W"], generator: torch.Generator
 ) -> None:
+    """Whiten patches: what tells glyphs apart is small beside the paper and the lines.
+
+    The mean patch is taken off, so that ink and not paper decides the first norm, and every
+    direction that varies at all gets the same size.
+    """
+    grey_SP = torch.from_numpy(merge_order(plane_BHW)).flatten(0, 1).double() / 255
+    mean_P = grey_SP.mean(0)
+    centred_SP = grey_SP - mean_P
+    value_P, vector_PP = torch.linalg.eigh(centred_SP.T @ centred_SP / len(centred_SP))
     projection = tower.patch_embed.proj
     width = projection.weight.shape[0]
-    grey_DP = torch.empty(width, PATCH_PX * PATCH_PX)
-    nn.init.orthogonal_(grey_DP, generator=generator)
+    value_D, vector_PD = value_P[-width:], vector_PP[:, -width:]
+    whiten_DP = (vector_PD / (value_D + WHITEN_FLOOR * value_P.mean()).sqrt()).T.float()
+    turn_DD = torch.empty(width, width)
+    nn.init.orthogonal_(turn_DD, generator=generator)
+    grey_DP = turn_DD @ whiten_DP
     # The six copies of a pixel share its weight, undoing the division by the channel's deviation.
-    scale_C = torch.tensor(CLIP_STD) / 6
-    copies = torch.einsum("dp,c->dcp", grey_DP, scale_C)[:, :, None].expand(-1, -1, 2, -1)
-    projection.weight.copy_(copies.reshape(projection.weight.shape))
-    mean_C = torch.tensor(CLIP_MEAN) / torch.tensor(CLIP_STD)
-    normal_CP = torch.from_numpy(mean_grey_P).float() / torch.tensor(CLIP_STD)[:, None]
-    normal_CP = normal_CP - mean_C[:, None]
-    projection.bias.copy_(-torch.einsum("dctp,cp->d", copies, normal_CP))
+    copies = torch.einsum("dp,c->dcp", grey_DP, torch.tensor(CLIP_STD) / 6)
+    projection.weight.copy_(
+        copies[:, :, None].expand(-1, -1, 2, -1).reshape(projection.weight.shape)
+    )
+    projection.bias.copy_(grey_DP @ (sum(CLIP_MEAN) / 3 - mean_P.float()))
     place = tower.embeddings.position_embedding.weight
     place.normal_(0, 0.02, generator=generator)
     # One direction is the same everywhere: from it, heads make queries that see only offsets.

@@ -34,7 +34,6 @@ from glyph.train.nano.vision import (
     class_of,
     encode_pages,
     initialise,
-    merge_order,
     slot_of,
 )
 
@@ -42,6 +41,7 @@ BLOCK_STEPS = 32
 """Steps whose pages are rendered together."""
 
 EVAL_SEED = 977
+TYPICAL_SIZE_PX, TYPICAL_PAGES = (168, 112), 64
 
 
 class TrainingError(GlyphError):
@@ -279,6 +279,7 @@ class VisionRun:
         self.folder = folder
         self.step = 0
         self.best = math.inf
+        self._mixture = mixture
         self._batches = PageBatches(recipe, mixture, spec)
         torch.manual_seed(recipe.seed)
         self.tower = build_tower(spec)
@@ -293,9 +294,19 @@ class VisionRun:
         if (folder / "vision.pt").exists():
             self.load(folder / "vision.pt")
         else:
-            first = self._batches.batch(0).plane_PHW
-            mean_grey_P = merge_order(first).reshape(-1, 196).mean(0) / 255
-            initialise(self.tower, mean_grey_P, recipe.seed)
+            initialise(self.tower, self._typical_pages(), recipe.seed)
+
+    def _typical_pages(self) -> UInt8[np.ndarray, "B H W"]:
+        recipe, spec = self.recipe, load_spec()
+        rng = np.random.default_rng([recipe.seed, 1 << 32])
+        return np.concatenate(
+            [
+                sample_pages(
+                    self._mixture, rng, spec.style(name), TYPICAL_SIZE_PX, TYPICAL_PAGES
+                ).plane_PHW
+                for name in recipe.styles
+            ]
+        )
 
     def head(self, style: str) -> CharHeads:
         """Return the character heads of a style."""

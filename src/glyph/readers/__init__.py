@@ -1,0 +1,63 @@
+"""Readers: anything that answers from pages.
+
+Importing this package loads no recogniser and no client library; `open_reader` does.
+"""
+
+from typing import Any
+
+from glyph.errors import ConfigError, nearest
+from glyph.readers.protocol import Answer, Reader, ReadLine, Request, Transcript, Usage
+
+__all__ = [
+    "Answer",
+    "ReadLine",
+    "Reader",
+    "Request",
+    "Transcript",
+    "Usage",
+    "open_reader",
+]
+
+_OPTIONS = {
+    "ocr": ("threads", "on_page"),
+    "openai": ("base_url", "api_key", "timeout_s", "on_text", "client"),
+}
+
+
+def open_reader(spec: str, **options: Any) -> Reader:
+    """Return a reader by name.
+
+    Args:
+        spec: `ocr`, or `openai:MODEL` for a model behind an OpenAI-compatible endpoint.
+        options: Of `ocr`: `threads`, `on_page`. Of `openai`: `base_url`, `api_key`,
+            `timeout_s`, `on_text`, `client`.
+
+    Raises:
+        ConfigError: The name or an option is not known, or the model is not named.
+        ReaderError: A package the reader needs is not installed.
+    """
+    name, _, model = spec.partition(":")
+    if name not in _OPTIONS:
+        hint = nearest(name, _OPTIONS)
+        raise ConfigError(
+            f"unknown reader '{spec}'; "
+            + (f"did you mean {hint}? " if hint else "")
+            + "known readers: ocr, openai:MODEL."
+        )
+    for option in options:
+        if option not in _OPTIONS[name]:
+            known = ", ".join(_OPTIONS[name])
+            raise ConfigError(f"reader '{name}' has no option '{option}'; it takes {known}.")
+    if name == "ocr":
+        if model:
+            raise ConfigError(f"reader 'ocr' takes no model, but '{spec}' names one; write 'ocr'.")
+        from glyph.readers.ocr import OcrReader
+
+        return OcrReader(**options)
+    if not model:
+        raise ConfigError(
+            "reader 'openai' needs a model; write openai:MODEL, such as openai:gpt-5.4."
+        )
+    from glyph.readers.openai import OpenAIReader
+
+    return OpenAIReader(model, **options)

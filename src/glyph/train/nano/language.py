@@ -1,0 +1,305 @@
+"""Training of the language model on oracle codes: one command, resumable to the same curve.
+
+    python -m glyph.train.nano.language RUN_FOLDER --novels FOLDER --steps 3000
+
+A run folder holds `metrics.jsonl` (one line every few steps), `last.pt` (weights, optimiser, all
+sources of chance, step), `settings.json`, and after an evaluation `evaluation.jsonl`. Starting
+again in the same folder continues at the saved step and gives the curve of an unbroken run.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from glyph.errors import ConfigError, GlyphError
+from glyph.train.nano.circuit import GuidedReader, structured_init
+from glyph.train.nano.corpus import TextMixture, training_mixture
+from glyph.train.nano.oracle import CodeNoise, MonoGrid
+from glyph.train.nano.packing import Batch, pack
+from glyph.train.nano.scoring import TRAIN_STREAM, answered, generator
+from glyph.train.nano.spec import load_spec
+from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageSettings:
+    """Everything that decides a run.
+
+    Attributes:
+        style: Page style.
+        steps: Length of the schedule.
+        seed: Of weights, pages and noise.
+        learning_rate: Peak.
+        warmup_steps: Linear rise.
+        constant_share: Share of the schedule before the cosine fall to 0.
+        tokens_per_step: About how many positions a step computes.
+        page_sizes: Width, height and share of the page sizes; one size per step.
+        mix: What stands on the pages and what is asked.
+        noise: What is done to the codes.
+        guide_weight: Weight of each guide and probe beside the answer loss.
+        guide_end: Share of the schedule after which guides and probes fade out, 1 for never.
+    """
+
+    style: str = "A"
+    steps: int = 3000
+    seed: int = 0
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 60
+    constant_share: float = 0.3
+    tokens_per_step: int = 900
+    page_sizes: tuple[tuple[int, int, float], ...] = (
+        (84, 56, 0.08),
+        (112, 84, 0.1),
+        (168, 112, 0.3),
+        (224, 168, 0.28),
+        (336, 224, 0.16),
+        (336, 448, 0.08),
+    )
+    mix: TaskMix = field(default_factory=TaskMix)
+    noise: CodeNoise | None = field(default_factory=CodeNoise)
+    guide_weight: float = 1.0
+    guide_end: float = 1.0
+
+
+class LanguageTrainer:
+    """Trains, saves and continues.
+
+    Args:
+        settings: What to do.
+        text: Prose between the keys.
+        folder: Where checkpoint and metrics go.
+
+    Raises:
+        ConfigError: The folder belongs to a run with other settings.
+    """
+
+    def __init__(self, settings: LanguageSettings, text: TextMixture, folder: Path):
+        self.settings = settings
+        self.folder = folder
+        spec = load_spec()
+        torch.manual_seed(settings.seed)
+        self.rng = generator(settings.seed, TRAIN_STREAM)
+        style = spec.style(settings.style)
+        self.grids = [MonoGrid(style, width, height) for width, height, _ in settings.page_sizes]
+        self.makers = [TaskMaker(grid, text, settings.mix, self.rng) for grid in self.grids]
+        self.net = GuidedReader(spec, style)
+        structured_init(self.net, self.grids[0], spec)
+        self.parameters = [parameter for _, parameter in self.net.trained()]
+        self.optimiser = torch.optim.AdamW(
+            self.parameters,
+            lr=settings.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=0.01,
+            fused=True,
+        )
+        self.step = 0
+        self.seconds = 0.0
+        self.means: dict[str, float] = {}
+        self._open()
+
+    def _open(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mine = json.dumps(dataclasses.asdict(self.settings), indent=1, sort_keys=True)
+        path = self.folder / "settings.json"
+        if path.exists() and path.read_text("utf-8") != mine:
+            raise ConfigError(
+                f"{self.folder} holds a run with other settings; give another folder, or the "
+                "settings in its settings.json."
+            )
+        path.write_text(mine, "utf-8")
+        if (self.folder / "last.pt").exists():
+            self._restore(torch.load(self.folder / "last.pt", weights_only=False))
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        load_trained(self.net, saved["weights"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        self.rng.bit_generator.state = saved["pages"]
+        torch.set_rng_state(saved["noise"])
+        self.step, self.seconds, self.means = saved["step"], saved["seconds"], saved["means"]
+        metrics = self.folder / "metrics.jsonl"
+        rows = metrics.read_text("utf-8").splitlines() if metrics.exists() else []
+        kept = [row for row in rows if json.loads(row)["step"] <= self.step]
+        metrics.write_text("".join(row + "\n" for row in kept), "utf-8")
+
+    def save(self) -> None:
+        """Write the checkpoint; the old one stays until the new one is complete."""
+        state = {
+            "weights": {name: p.detach() for name, p in self.net.trained()},
+            "code_chars": self.net.codes.char_VD,
+            "style": self.settings.style,
+            "optimiser": self.optimiser.state_dict(),
+            "pages": self.rng.bit_generator.state,
+            "noise": torch.get_rng_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "means": self.means,
+        }
+        torch.save(state, self.folder / "new.pt")
+        (self.folder / "new.pt").replace(self.folder / "last.pt")
+
+    def run(self, *, hours: float, save_every: int = 200, log_every: int = 20) -> None:
+        """Train until the schedule ends or the time is up, then save.
+
+        Args:
+            hours: Most wall time of this call.
+            save_every: Steps between checkpoints.
+            log_every: Steps between lines of metrics.
+
+        Raises:
+            GlyphError: The loss is not finite; the batch is saved beside the checkpoint.
+        """
+        self.net.train()
+        deadline = time.monotonic() + hours * 3600
+        while self.step < self.settings.steps and time.monotonic() < deadline:
+            started = time.process_time()
+            self.train_step()
+            self.seconds += time.process_time() - started
+            if self.step % log_every == 0:
+                self._log()
+            if self.step % save_every == 0:
+                self.save()
+        self.save()
+
+    def train_step(self) -> float:
+        """Make one batch, learn from it, and return the loss."""
+        pages, grid = self.next_pages()
+        batch = pack(pages, grid)
+        parts, right_BL = self.net.losses(batch, self.settings.noise)
+        fade = self._guide_weight()
+        loss = parts["answer"] + sum(
+            value * fade for name, value in parts.items() if name != "answer"
+        )
+        if not loss.isfinite():
+            self._stop(pages, grid, parts)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate()
+        self.optimiser.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.step += 1
+        values = {name: float(value) for name, value in parts.items()}
+        self._note({**values, "gradient": float(norm)}, 0.95)
+        self._note_answers(batch, right_BL.numpy())
+        return float(loss)
+
+    def next_pages(self) -> tuple[list[TaskPage], MonoGrid]:
+        """Return pages of one size, about `tokens_per_step` positions of them."""
+        shares = np.array([share for _, _, share in self.settings.page_sizes])
+        size = int(self.rng.choice(len(shares), p=shares / shares.sum()))
+        pages: list[TaskPage] = []
+        total = 0
+        while total < self.settings.tokens_per_step:
+            page = self.makers[size].page()
+            total += self.grids[size].num_tokens + 2
+            total += sum(len(q.prompt) + len(q.answer) for q in page.queries)
+            pages.append(page)
+        return pages, self.grids[size]
+
+    def _rate(self) -> float:
+        settings, done = self.settings, self.step / self.settings.steps
+        fall = max(0.0, (done - settings.constant_share) / (1 - settings.constant_share))
+        rise = min(1.0, (self.step + 1) / settings.warmup_steps)
+        return settings.learning_rate * rise * (0.5 + 0.5 * math.cos(math.pi * fall))
+
+    def _guide_weight(self) -> float:
+        settings, done = self.settings, self.step / self.settings.steps
+        if done <= settings.guide_end:
+            return settings.guide_weight
+        left = (1 - done) / (1 - settings.guide_end)
+        return settings.guide_weight * max(0.1, left)
+
+    def _note(self, values: Mapping[str, float], memory: float) -> None:
+        for name, value in values.items():
+            old = self.means.get(name, value)
+            self.means[name] = memory * old + (1 - memory) * value
+
+    def _note_answers(self, batch: Batch, right_BL: np.ndarray) -> None:
+        for target in batch.targets:
+            keys = target.query.num_keys
+            bucket = f"-{1 << (keys.bit_length() - 1)}" if keys else ""
+            exact, _ = answered(target, right_BL)
+            self._note({f"exact/{target.query.task}-{batch.num_visual}vt{bucket}": exact}, 0.97)
+
+    def _log(self) -> None:
+        row = {"step": self.step, "cpu_s": round(self.seconds, 1), "rate": self._rate()}
+        row |= {name: round(value, 4) for name, value in sorted(self.means.items())}
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as sink:
+            sink.write(json.dumps(row) + "\n")
+
+    def _stop(
+        self, pages: list[TaskPage], grid: MonoGrid, parts: Mapping[str, torch.Tensor]
+    ) -> None:
+        path = self.folder / "bad-batch.pt"
+        weights = {name: p.detach() for name, p in self.net.trained()}
+        torch.save({"pages": pages, "grid": grid, "weights": weights, "step": self.step}, path)
+        bad = ", ".join(name for name, value in parts.items() if not value.isfinite())
+        raise GlyphError(
+            f"the loss is not finite at step {self.step} (in: {bad}); the batch and the weights "
+            f"are in {path}; lower the learning rate, or look at the batch."
+        )
+
+
+def load_trained(net: GuidedReader, weights: Mapping[str, torch.Tensor]) -> None:
+    """Put saved weights into a reader; the vision tower keeps its own.
+
+    Args:
+        net: Reader of the same style and spec.
+        weights: From a checkpoint of this module.
+
+    Raises:
+        ConfigError: The names differ.
+    """
+    own = dict(net.trained())
+    if own.keys() != weights.keys():
+        odd = sorted(own.keys() ^ weights.keys())
+        raise ConfigError(
+            f"the checkpoint does not fit this reader: {len(odd)} weights differ, first "
+            f"'{odd[0]}'; give the style and nano.toml it was trained with."
+        )
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(weights[name])
+
+
+def load_reader(checkpoint: Path) -> GuidedReader:
+    """Return the reader of a checkpoint, ready to evaluate."""
+    saved = torch.load(checkpoint, weights_only=False)
+    spec = load_spec()
+    net = GuidedReader(spec, spec.style(saved["style"]))
+    load_trained(net, saved["weights"])
+    net.codes.char_VD.copy_(saved["code_chars"])
+    return net.eval()
+
+
+def main() -> None:
+    """Run or continue a training from the command line."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--novels", type=Path, required=True)
+    parser.add_argument("--style", default="A")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    settings = LanguageSettings(
+        style=given.style, steps=given.steps, seed=given.seed, learning_rate=given.rate
+    )
+    trainer = LanguageTrainer(settings, training_mixture(given.novels), given.folder)
+    trainer.run(hours=given.hours)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Rows for the language model: one page, then its queries, each blind to the others.
+
+A row is BOI, the visual tokens, EOI and the queries one after the other. The mask lets a query see
+the page and itself, and positions start anew at each query, so that a packed query computes
+exactly what it would alone; the page is paid for once.
+
+Shape key: B rows, L positions in a row, T visual tokens, R C rows and columns of visual tokens,
+K slots, N anything listed by (row, position).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from glyph.train.nano.oracle import MonoGrid
+from glyph.train.nano.spec import load_spec
+from glyph.train.nano.tasks import Query, TaskPage
+
+IGNORE = -100
+MASKED = -1e9
+KEY_CHARS = 6
+"""Characters of the key that the answer start must know: those of one visual token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one query stands in the batch."""
+
+    row: int
+    answer_at: int
+    query: Query
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Packed rows with everything the losses need.
+
+    Attributes:
+        ids_BL: Vocabulary ids; IMAGE at visual tokens.
+        labels_BL: Id to predict at each position, or -100.
+        position_3BL: M-RoPE positions, as `Glm4vModel.get_rope_index` gives them per query.
+        mask_B1LL: 0 where a position sees another, -1e9 where not.
+        slot_BRCK: Slots of the pages.
+        targets: The queries.
+        read_N4: Row, position, visual token position and slot of each answer character.
+        point_N3: Row, position of an answer id, position of its answer start.
+        match_N4: Row, position of the answer start, position of the key's visual token, line in it.
+        line_N3: Row, position of the answer start, line on the page it must know.
+        index_N3: Row, position of a key character, its index in the key.
+        key_N: Row and position of the answer start, then KEY_CHARS key ids or -100.
+    """
+
+    ids_BL: Int[Tensor, "B L"]
+    labels_BL: Int[Tensor, "B L"]
+    position_3BL: Int[Tensor, "3 B L"]
+    mask_B1LL: Float[Tensor, "B 1 L L"]
+    slot_BRCK: Int[Tensor, "B R C K"]
+    targets: tuple[Target, ...]
+    read_N4: Int[Tensor, "N 4"]
+    point_N3: Int[Tensor, "N 3"]
+    match_N4: Int[Tensor, "N 4"]
+    line_N3: Int[Tensor, "N 3"]
+    index_N3: Int[Tensor, "N 3"]
+    key_N: Int[Tensor, "N 8"]
+
+    @property
+    def num_visual(self) -> int:
+        """Visual tokens of a page."""
+        return int(self.slot_BRCK.shape[1] * self.slot_BRCK.shape[2])
+
+
+def page_positions(num_rows: int, num_cols: int) -> Int[Tensor, "3 P"]:
+    """Return M-RoPE positions of BOI, the visual tokens and EOI.
+
+    Time stands still over the page; height and width count rows and columns; text goes on behind
+    the longer side.
+    """
+    row = torch.arange(num_rows).repeat_interleave(num_cols)
+    col = torch.arange(num_cols).repeat(num_rows)
+    visual = torch.stack([torch.zeros_like(row), row, col]) + 1
+    first = torch.zeros(3, 1, dtype=torch.long)
+    last = torch.full((3, 1), 1 + max(num_rows, num_cols))
+    return torch.cat([first, visual, last], 1)
+
+
+def pack(pages: Sequence[TaskPage], grid: MonoGrid) -> Batch:
+    """Return the batch of pages of one geometry, one row each.
+
+    Args:
+        pages: Pages with at least one query each.
+        grid: Their geometry.
+    """
+    special = load_spec().special
+    num_page = grid.num_tokens + 2
+    sizes = [sum(len(q.prompt) + len(q.answer) for q in page.queries) for page in pages]
+    shape = (len(pages), num_page + max(sizes))
+    ids = np.full(shape, special("PAD"))
+    labels = np.full(shape, IGNORE)
+    segment = np.full(shape, -1)
+    position = np.zeros(shape, np.int64)
+    prefix = page_positions(grid.num_rows, grid.num_cols)
+    ids[:, 0], ids[:, 1 : num_page - 1], ids[:, num_page - 1] = (
+        special("BOI"),
+        special("IMAGE"),
+        special("EOI"),
+    )
+    segment[:, :num_page] = 0
+    text_start = int(prefix[0, -1]) + 1
+    targets: list[Target] = []
+    for row, page in enumerate(pages):
+        at = num_page
+        for number, query in enumerate(page.queries, 1):
+            tokens = (*query.prompt, *query.answer)
+            end, answer_at = at + len(tokens), at + len(query.prompt) - 1
+            ids[row, at:end] = tokens
+            labels[row, answer_at : end - 1] = query.answer
+            segment[row, at:end] = number
+            position[row, at:end] = text_start + np.arange(len(tokens))
+            targets.append(Target(row, answer_at, query))
+            at = end
+    position_3BL = torch.from_numpy(position).expand(3, *shape).clone()
+    position_3BL[:, :, :num_page] = prefix[:, None]
+    slots = np.stack([grid.slots(page.lines) for page in pages])
+    return Batch(
+        ids_BL=torch.from_numpy(ids),
+        labels_BL=torch.from_numpy(labels),
+        position_3BL=position_3BL,
+        mask_B1LL=group_mask(torch.from_numpy(segment)),
+        slot_BRCK=torch.from_numpy(slots).long(),
+        targets=tuple(targets),
+        **_guides(targets, grid),
+    )
+
+
+def group_mask(segment_BL: Int[Tensor, "B L"]) -> Float[Tensor, "B 1 L L"]:
+    """Return the additive mask: causal, to segment 0 (the page) and to the own segment.
+
+    Args:
+        segment_BL: 0 on the page, 1 and up for queries, -1 on padding.
+    """
+    order = torch.arange(segment_BL.shape[1])
+    causal = order[:, None] >= order[None]
+    on_page = segment_BL[:, None, :] == 0
+    same = segment_BL[:, None, :] == segment_BL[:, :, None]
+    itself: Bool[Tensor, "L L"] = torch.eye(len(order), dtype=torch.bool)
+    seen = (causal & (on_page | same)) | itself
+    return torch.where(seen, 0.0, MASKED)[:, None]
+
+
+def _guides(targets: Sequence[Target], grid: MonoGrid) -> dict[str, Tensor]:
+    read: list[tuple[int, ...]] = []
+    point: list[tuple[int, ...]] = []
+    match: list[tuple[int, ...]] = []
+    line: list[tuple[int, ...]] = []
+    index: list[tuple[int, ...]] = []
+    keys: list[tuple[int, ...]] = []
+    lines_per_token = grid.style.lines_per_token
+    for target in targets:
+        query, row, answer_at = target.query, target.row, target.answer_at
+        for step, place in enumerate(query.places):
+            if place is not None:
+                slot = grid.slot(*place)
+                read.append((row, answer_at + step, 1 + grid.token(*place), slot))
+            if step:
+                point.append((row, answer_at + step, answer_at))
+        if query.key_place is not None and query.task != "present":
+            line.append((row, answer_at, query.key_place[0]))
+        if query.key_size:
+            start = answer_at - len(query.prompt) + 1 + query.key_at
+            index += [(row, start + k, k) for k in range(query.key_size)]
+            key = query.prompt[query.key_at : query.key_at + query.key_size][:KEY_CHARS]
+            keys.append((row, answer_at, *key, *[IGNORE] * (KEY_CHARS - len(key))))
+            if query.key_place is not None:
+                token = 1 + fullest_token(grid, *query.key_place, query.key_size)
+                match.append((row, answer_at, token, query.key_place[0] % lines_per_token))
+    return {
+        "read_N4": _table(read, 4),
+        "point_N3": _table(point, 3),
+        "match_N4": _table(match, 4),
+        "line_N3": _table(line, 3),
+        "index_N3": _table(index, 3),
+        "key_N": _table(keys, KEY_CHARS + 2),
+    }
+
+
+def fullest_token(grid: MonoGrid, line: int, column: int, size: int) -> int:
+    """Return the visual token that holds most characters of a key; the first of equals."""
+    tokens = [grid.token(line, column + k) for k in range(size)]
+    return max(tokens, key=lambda token: (tokens.count(token), -token))
+
+
+def _table(rows: list[tuple[int, ...]], width: int) -> Tensor:
+    return torch.tensor(rows, dtype=torch.long).view(-1, width)

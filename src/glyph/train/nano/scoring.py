@@ -1,0 +1,237 @@
+"""Measures of a reader on codes: exact answers, the wrong-page control, read-back error.
+
+With the right answer fed in, every predicted id is right exactly if greedy decoding gives that
+answer, so exact match needs one pass. Character error needs free running and gets it.
+
+Shape key: B rows, T visual tokens, D hidden width, L positions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from transformers import DynamicCache
+
+from glyph.train.nano.circuit import GuidedReader
+from glyph.train.nano.corpus import TextMixture
+from glyph.train.nano.oracle import CodeNoise, MonoGrid
+from glyph.train.nano.packing import IGNORE, Batch, Target, pack, page_positions
+from glyph.train.nano.spec import char_ids, chars_of, load_spec
+from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage
+
+TRAIN_STREAM, EVAL_STREAM = 1, 2
+PAGES_PER_BATCH = 6
+QUERIES_PER_PAGE = 4
+
+
+def generator(seed: int, stream: int) -> np.random.Generator:
+    """Return a source of chance; training and evaluation streams never meet, whatever the seed."""
+    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(stream,)))
+
+
+@dataclass(frozen=True, slots=True)
+class ExactScore:
+    """Exact matches among queries, with the same queries on the wrong page beside them.
+
+    Attributes:
+        num_queries: Queries asked.
+        exact: Share answered exactly, end included.
+        value: Share whose part behind the key is exact.
+        wrong_page: Share whose part behind the key is exact though the page is another one.
+    """
+
+    num_queries: int
+    exact: float
+    value: float
+    wrong_page: float
+
+
+@torch.no_grad()
+def exact_score(
+    net: GuidedReader,
+    pages: Sequence[TaskPage],
+    grid: MonoGrid,
+    noise: CodeNoise | None = None,
+) -> ExactScore:
+    """Return exact match on pages, and on the same queries with the pages exchanged.
+
+    Args:
+        net: Reader.
+        pages: Pages with queries; at least 2 in every six, so that pages can be exchanged.
+        grid: Their geometry.
+        noise: What to do to the codes; None leaves them clean.
+    """
+    own: list[tuple[bool, bool]] = []
+    wrong: list[tuple[bool, bool]] = []
+    for start in range(0, len(pages), PAGES_PER_BATCH):
+        batch = pack(pages[start : start + PAGES_PER_BATCH], grid)
+        codes = (
+            net.codes(batch.slot_BRCK)
+            if noise is None
+            else net.codes.noisy(batch.slot_BRCK, noise)
+        )
+        own += _answered(batch, _right(net, batch, codes))
+        wrong += _answered(batch, _right(net, batch, codes.roll(1, 0)))
+    own_N2, wrong_N2 = np.array(own), np.array(wrong)
+    return ExactScore(
+        len(own), float(own_N2[:, 0].mean()), float(own_N2[:, 1].mean()), float(wrong_N2[:, 1].mean())
+    )
+
+
+def _right(
+    net: GuidedReader, batch: Batch, codes_BTD: Float[Tensor, "B T D"]
+) -> Bool[Tensor, "B L"]:
+    logits = net.model.lm_head(net(batch, codes_BTD))
+    return (logits.argmax(-1) == batch.labels_BL) & (batch.labels_BL != IGNORE)
+
+
+def _answered(batch: Batch, right_BL: Bool[Tensor, "B L"]) -> list[tuple[bool, bool]]:
+    return [answered(target, right_BL) for target in batch.targets]
+
+
+def answered(target: Target, right_BL: Bool[Tensor, "B L"]) -> tuple[bool, bool]:
+    """Return whether the whole answer, and its part behind the key, were predicted."""
+    query = target.query
+    right = right_BL[target.row, target.answer_at : target.answer_at + len(query.answer)]
+    behind = min(query.key_size + 2, len(query.answer) - 1) if query.key_size else 0
+    return bool(right.all()), bool(right[behind:].all())
+
+
+def lookup_pages(
+    grid: MonoGrid,
+    text: TextMixture,
+    *,
+    num_keys: int,
+    seed: int,
+    num_queries: int,
+    kind: Literal["lookup", "question", "needle"] = "lookup",
+) -> list[TaskPage]:
+    """Return evaluation pages with exactly `num_keys` keys and prose on the other lines.
+
+    Args:
+        grid: Geometry.
+        text: Held-out prose.
+        num_keys: Keys on each page.
+        seed: Of the evaluation stream.
+        num_queries: At least this many queries over all pages.
+        kind: Bare key, question in words, or sentences of the needle task asked in words.
+    """
+    mix = TaskMix(
+        question_share=float(kind != "lookup"), letter_values=0.2, max_value=6, hard_share=0.3
+    )
+    maker = TaskMaker(grid, text, mix, generator(seed, EVAL_STREAM))
+    per_page = min(num_keys, QUERIES_PER_PAGE)
+    return [
+        maker.key_page(num_keys, needles=kind == "needle", num_queries=per_page)
+        for _ in range(max(2, -(-num_queries // per_page)))
+    ]
+
+
+@torch.no_grad()
+def read_lines(
+    net: GuidedReader, codes_TD: Float[Tensor, "T D"], grid: MonoGrid
+) -> list[str]:
+    """Return every line of a page as the reader reads it, decoding greedily.
+
+    The page is read once; then all lines are asked for and decoded side by side.
+
+    Args:
+        net: Reader.
+        codes_TD: Embeddings of the visual tokens, row-major.
+        grid: Geometry.
+    """
+    special = load_spec().special
+    tokens = torch.tensor(
+        [
+            [special("LINE"), *char_ids(f"{number:02d}").tolist(), special("VAL")]
+            for number in range(grid.num_lines)
+        ]
+    )
+    positions = page_positions(grid.num_rows, grid.num_cols)
+    embed = net.language.embed_tokens
+    ends = embed(torch.tensor([special("BOI"), special("EOI")]))
+    prefix_PD = torch.cat([ends[:1], codes_TD, ends[1:]])
+    cache = DynamicCache()
+    _advance(net, prefix_PD[None], positions[:, None], cache)
+    cache.batch_repeat_interleave(grid.num_lines)
+    at = int(positions.max()) + 1
+    finished = torch.zeros(grid.num_lines, dtype=torch.bool)
+    answer: list[Tensor] = []
+    for _ in range(grid.num_columns + 1):
+        steps = torch.arange(at, at + tokens.shape[1]).expand(3, grid.num_lines, -1)
+        hidden = _advance(net, embed(tokens), steps, cache)
+        at += tokens.shape[1]
+        chosen = net.model.lm_head(hidden[:, -1]).argmax(-1)
+        finished |= chosen == special("EOS")
+        answer.append(torch.where(finished, special("PAD"), chosen))
+        tokens = chosen[:, None]
+        if finished.all():
+            break
+    return [chars_of(ids) for ids in torch.stack(answer, 1).tolist()]
+
+
+def _advance(
+    net: GuidedReader, embeds_BSD: Tensor, position_3BS: Tensor, cache: DynamicCache
+) -> Tensor:
+    batch, size = embeds_BSD.shape[:2]
+    past = cache.get_seq_length()
+    mask = torch.full((size, past + size), -1e9).triu(past + 1)
+    return net.language(
+        inputs_embeds=embeds_BSD,
+        position_ids=position_3BS,
+        attention_mask=mask.expand(batch, 1, -1, -1),
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state
+
+
+@torch.no_grad()
+def read_back_error(
+    net: GuidedReader,
+    grid: MonoGrid,
+    text: TextMixture,
+    *,
+    seed: int,
+    num_pages: int,
+    noise: CodeNoise | None = None,
+) -> tuple[float, int]:
+    """Return the character error rate of reading pages line by line, and the characters read.
+
+    Args:
+        net: Reader.
+        grid: Geometry.
+        text: What stands on the pages.
+        seed: Of the evaluation stream.
+        num_pages: Pages to read.
+        noise: What to do to the codes; None leaves them clean.
+    """
+    maker = TaskMaker(grid, text, TaskMix(), generator(seed, EVAL_STREAM))
+    errors = total = 0
+    for _ in range(num_pages):
+        lines = maker.prose_page().lines
+        slots = torch.from_numpy(grid.slots(lines)).long()[None]
+        codes = net.codes(slots) if noise is None else net.codes.noisy(slots, noise)
+        for line, said in zip(lines, read_lines(net, codes[0], grid), strict=True):
+            errors += edit_distance(said, line)
+            total += len(line)
+    return errors / max(total, 1), total
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Return the least number of characters to insert, delete or replace.
+
+    Example:
+        >>> edit_distance("kitten", "sitting")
+        3
+    """
+    previous = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        current = [i]
+        for j, b in enumerate(second, 1):
+            current.append(min(previous[j] + 1, current[-1] + 1, previous[j - 1] + (a != b)))
+        previous = current
+    return previous[-1]
