@@ -12,6 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -338,7 +339,7 @@ def alignment(expected: str, read: str) -> list[tuple[int, str, str]]:
     return steps[::-1]
 
 
-def _distances(one: str, other: str, *, keep: bool) -> "NDArray[np.int32] | NDArray[np.uint16]":
+def _distances(one: str, other: str, *, keep: bool) -> NDArray[np.integer[Any]]:
     """Return edit distances of all prefixes of two strings; of the last row only unless `keep`.
 
     A row follows from the one above: along a row, d[j] = min over k <= j of best[k] + (j - k), so

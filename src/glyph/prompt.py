@@ -37,24 +37,27 @@ class EncodedPage:
 
 
 def reading_prompt(
-    question: str, num_pages: int, sidecar: str = "", numbers: Sequence[int] | None = None
+    question: str, num_pages: int | None, sidecar: str = "", numbers: Sequence[int] = ()
 ) -> tuple[str, str]:
     """Return the text before the pages and the text after them.
 
     Args:
         question: The user's question, unchanged.
-        num_pages: Pages of the document.
+        num_pages: Pages of the document; None when not known.
         sidecar: Exact strings of the pages, given as text; "" for none.
-        numbers: Page numbers from 0 of the pages shown; None when all are.
+        numbers: Page numbers from 0 of the pages shown; empty when all are.
 
     Example:
         >>> lead, _ = reading_prompt("Who is Ishmael?", 12)
         >>> lead
         'Pages 1-12 of 12 of the document follow as images.'
     """
-    shown = list(range(num_pages)) if numbers is None else list(numbers)
-    noun, verb = ("Page", "follows as an image") if len(shown) == 1 else ("Pages", "follow as images")
-    lead = f"{noun} {_ranges(shown)} of {num_pages} of the document {verb}."
+    shown = list(numbers) or list(range(num_pages or 0))
+    total = f" of {num_pages}" if num_pages else ""
+    if len(shown) == 1:
+        lead = f"Page {shown[0] + 1}{total} of the document follows as an image."
+    else:
+        lead = f"Pages {_ranges(shown)}{total} of the document follow as images."
     parts = [ANSWER_FROM_PAGES, f"Question: {question.strip()}"]
     if sidecar.strip():
         parts.insert(0, f"Exact strings from these pages, as text:\n{sidecar.strip()}")

@@ -131,9 +131,9 @@ class Passages:
         return pages, union
 
     def confidence_of(self, start: int, end: int) -> float:
-        """Return how sure the reading of characters [start, end) is, 0 to 1."""
-        lines = self.lines_of(start, end)
-        return min((placed.line.confidence for placed in lines), default=0.0)
+        """Return how sure the reading of characters [start, end) is, 0 to 1; 1 if unsaid."""
+        said = [placed.line.confidence for placed in self.lines_of(start, end)]
+        return min((sure for sure in said if sure is not None), default=1.0)
 
 
 def _room_right(lines: Sequence[ReadLine]) -> list[float]:

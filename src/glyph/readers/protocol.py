@@ -76,13 +76,13 @@ class ReadLine:
     Attributes:
         text: Its characters.
         box: Its ink on the page; None where the reader gives words without places.
-        confidence: From 0 to 1.
+        confidence: From 0 to 1, or None where the reader does not say.
         x_px: Horizontal centre of each character, in pixels, or empty when not known.
     """
 
     text: str
     box: Box | None
-    confidence: float
+    confidence: float | None
     x_px: tuple[float, ...] = ()
 
     def box_of(self, start: int, end: int) -> Box | None:

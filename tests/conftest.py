@@ -1,0 +1,43 @@
+"""Fixtures shared by all tests: the drawn font, both kernels, and the data folder."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from square_font import build_square_font
+
+from glyph import kernel
+
+# Layout of one example takes from 1 to 300 ms on a busy machine; only counts bound the run.
+settings.register_profile(
+    "glyph", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("glyph")
+
+
+@pytest.fixture(scope="session")
+def square(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of the font of `square_font`."""
+    return build_square_font(tmp_path_factory.mktemp("fonts") / "Square.ttf")
+
+
+@pytest.fixture(params=["c", "numpy"])
+def kernel_in_use(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test once with each kind of inner loops."""
+    name = str(request.param)
+    if name == "c" and not kernel.has_native():
+        pytest.skip("the C kernel was not built")
+    with kernel.using(name):
+        yield name
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Return the folder of shared test data; skip where it is absent."""
+    default = Path(__file__).parent.parent.parent / "shared" / "data"
+    folder = Path(os.environ.get("GLYPH_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("the data folder is absent: set GLYPH_DATA")
+    return folder
