@@ -18,7 +18,7 @@ from PIL import Image
 from glyph import Page, PageLayout, RenderConfig, open_reader, render_pages
 from glyph.fonts import installed_families
 from glyph.pages import Glyphs, Lines
-from glyph.probe import character_errors
+from glyph.probe import edit_distance
 
 FACES = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "Noto Sans", "Noto Serif", "Roboto",
          "JetBrains Mono", "STIXGeneral")  # fmt: skip
@@ -50,15 +50,17 @@ def page_of_image(image: Image.Image) -> Page:
 
 
 def read(reader, page: Page) -> str:
-    return "\n".join(line.text for line in reader.transcribe(page).lines)
+    return reader.transcribe(page).text
 
 
 def error_rate(reader, pages: list[list[Page]], sources: list[str]) -> dict:
     """Return the error rate over samples, each a list of pages."""
     counts = []
     for sample_pages, source in zip(pages, sources, strict=True):
-        text = "\n".join(read(reader, page) for page in sample_pages)
-        counts.append((character_errors(source, text), len("".join(source.split()))))
+        # Where lines break is layout, not reading: all white space counts as one blank.
+        text = " ".join(" ".join(read(reader, page) for page in sample_pages).split())
+        expected = " ".join(source.split())
+        counts.append((edit_distance(expected, text), len(expected)))
     errors, chars = np.array(counts).T
     rng = np.random.default_rng(0)
     picks = rng.integers(0, len(errors), (2000, len(errors)))

@@ -60,15 +60,24 @@ def row(name: str, text: str, *, png: bool, kernel_name: str = "c", runs: int = 
 
 
 STREAM = """
-import resource, sys
+import os, sys
 sys.path.insert(0, {folder!r})
 import texts
 from glyph import RenderConfig, encode_png, render_pages
+
+def resident_mb():
+    # Sampled after every page. Not ru_maxrss on Linux, where a child inherits its parent's.
+    if os.path.exists("/proc/self/statm"):
+        return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
 text, _ = texts.english(5_000_000)
-pages = sum(1 for page in render_pages(text, RenderConfig()) if encode_png(page))
-# Linux counts kilobytes, macOS bytes.
-unit = 1 if sys.platform == "darwin" else 1024
-print(pages, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+pages, peak_mb = 0, resident_mb()
+for page in render_pages(text, RenderConfig()):
+    encode_png(page)
+    pages, peak_mb = pages + 1, max(peak_mb, resident_mb())
+print(pages, peak_mb)
 """
 
 

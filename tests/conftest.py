@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from square_font import build_square_font
 
 from glyph import kernel
+from square_font import build_square_font
 
 # Layout of one example takes from 1 to 300 ms on a busy machine; only counts bound the run.
 settings.register_profile(
-    "glyph", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    "glyph", deadline=None, max_examples=int(os.environ.get("GLYPH_EXAMPLES", "60")), suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("glyph")
 

@@ -7,6 +7,9 @@ or blank. A page is then written down as text, one sign for a cell of half an em
       ##     __     ##     #_     _#     #     ####
 """
 
+# pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
+# fontTools carries types for some of its functions only.
+
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -18,7 +21,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from glyph.config import RenderConfig
 from glyph.documents import Document, SourceMap
-from glyph.pages import Page
+from glyph.pages import Page, PageLayout
 from glyph.render import PageStream
 
 UNITS_PER_EM = 16
@@ -59,15 +62,20 @@ def build_square_font(path: Path) -> Path:
     builder.setupCharacterMap({ord(char): name for char, name in names.items()})
     shapes = {".notdef": "##/##", **{names[char]: shape for char, shape in SHAPES.items()}}
     builder.setupGlyf({name: _outline(shape) for name, shape in shapes.items()})
-    builder.setupHorizontalMetrics(
-        {name: (HALF_EM * len(shape.split("/")[0]), 0) for name, shape in shapes.items()}
-    )
+    builder.setupHorizontalMetrics({name: _metrics(shape) for name, shape in shapes.items()})
     builder.setupHorizontalHeader(ascent=UNITS_PER_EM, descent=0)
     builder.setupNameTable({"familyName": "Square", "styleName": "Regular"})
     builder.setupOS2(sTypoAscender=UNITS_PER_EM, sTypoDescender=0, sTypoLineGap=0)
     builder.setupPost()
     builder.save(path)
     return path
+
+
+def _metrics(shape: str) -> tuple[int, int]:
+    """Return advance and left side bearing of a glyph."""
+    rows = shape.split("/")
+    blank = min(len(row) - len(row.lstrip("_")) for row in rows)
+    return HALF_EM * len(rows[0]), HALF_EM * blank
 
 
 def _outline(shape: str) -> Any:
@@ -86,7 +94,9 @@ def _outline(shape: str) -> Any:
     return pen.glyph()
 
 
-def square_config(font: Path, *, line_em: float, page_em: float = 25, **changes: Any) -> RenderConfig:
+def square_config(
+    font: Path, *, line_em: float, page_em: float = 25, **changes: Any
+) -> RenderConfig:
     """Return a config of square glyphs of 4 px and lines of 4 px, without margins.
 
     Args:
@@ -116,6 +126,11 @@ def plain_document(text: str) -> Document:
 def pages_of(text: str, config: RenderConfig) -> list[Page]:
     """Return the pages of exactly this text."""
     return list(PageStream(plain_document(text), config))
+
+
+def layouts_of(text: str, config: RenderConfig) -> list[PageLayout]:
+    """Return the pages of exactly this text as positions."""
+    return list(PageStream(plain_document(text), config).layouts())
 
 
 def drawing_of(page: Page) -> str:

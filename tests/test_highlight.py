@@ -22,7 +22,7 @@ def area(r: int = 2) -> float:  # of a disc
     """Return it."""
     return 3.14 * r ** 2 if r else print("n\\t")
 '''
-LETTERS = {role: letter for role, letter in zip(INK_ROLES, "_KTDBASENCOM", strict=True)}
+LETTERS = dict(zip(INK_ROLES, "_KTDBASENCOM", strict=True))
 
 
 def drawn(document: Document) -> list[str]:
@@ -42,7 +42,7 @@ def with_language(text: str, language: str) -> Document:
 def test_python_is_drawn_in_these_roles():
     assert drawn(document_from_text(PYTHON, name="disc.py")) == [
         "MMMMMM",
-        "KKK_DDDD_____BBB_O_N___OO_BBBBB___CCCCCCCCCCC",
+        "KKK_DDDD____BBB_O_N__OO_BBBBB___CCCCCCCCCCC",
         "____CCCCCCCCCCCCCCCC",
         "____KKKKKK_NNNN_O___OO_N_KK___KKKK_BBBBB_SSEES_",
     ]

@@ -5,22 +5,21 @@ Each is a few lines over the stages below it, and the command line is a few line
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from glyph.config import RenderConfig, load_preset, parse_setting
 from glyph.documents import Document, document_from_text, load_document
 from glyph.encode import Format
-from glyph.errors import ConfigError, DocumentError
-from glyph.output import DOCUMENT, PageHook, PageRecord, save_pages, sha256_of
+from glyph.errors import ConfigError, DocumentError, UnknownModelError
+from glyph.output import PageHook, PageRecord, Saved, manifest_of, save_pages
 from glyph.pages import Box, Page
 from glyph.readers import open_reader
 from glyph.readers.protocol import Answer, Reader, Request
 from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens
-from glyph.tokens import Cost, document_cost, image_cost, resolve_model
+from glyph.tokens import Cost, document_cost, resolve_model
 
 DEFAULT_PRESET = "aligned-28"
 CODE_PRESET = "code"
@@ -59,38 +58,6 @@ class Rendering:
     missing: Counter[str]
 
 
-@dataclass(frozen=True, eq=False)
-class Saved:
-    """A document as page files in a folder, with its price.
-
-    Attributes:
-        folder: Where the files are, `manifest.json` among them.
-        document: What was rendered.
-        config: How.
-        preset: Name of the preset the config came from.
-        format: Of the files.
-        pages: The files, in order; for a PDF, its pages.
-        costs: Tokens as text and as pages, one for each model asked for.
-        missing: Characters that no font has, drawn as boxes.
-    """
-
-    folder: Path
-    document: Document
-    config: RenderConfig
-    preset: str
-    format: Format
-    pages: tuple[PageRecord, ...]
-    costs: tuple[Cost, ...]
-    missing: Counter[str]
-
-    @property
-    def num_bytes(self) -> int:
-        """Size of all page files together."""
-        if self.format == "pdf":
-            return (self.folder / DOCUMENT).stat().st_size
-        return sum(page.num_bytes for page in self.pages)
-
-
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """What a document costs as text and as pages.
@@ -114,13 +81,13 @@ class Asked:
 
     Attributes:
         answer: What the reader said.
-        cost: Tokens as text and as pages.
+        cost: Tokens as text and as pages; None when the reader's model has no known rule.
         spans: Characters of the text under the quote, found through the page's layout.
         num_pages: Pages of the document.
     """
 
     answer: Answer
-    cost: Cost
+    cost: Cost | None
     spans: tuple[tuple[int, int], ...]
     num_pages: int
 
@@ -264,42 +231,6 @@ def save(
     return runs[0]
 
 
-def manifest_of(run: Saved) -> dict[str, Any]:
-    """Return what `manifest.json` says of a run; the same run gives the same content anywhere."""
-    document, to_source = run.document, run.document.source.to_source
-    model = run.costs[0].model
-    return {
-        "glyph_version": metadata.version("glyph-context"),
-        "document": {
-            "name": document.name,
-            "kind": document.kind,
-            "language": document.language,
-            "encoding": document.encoding,
-            "characters": len(document.text),
-            "source_characters": document.source.source_length,
-            "text_sha256": sha256_of(document.text),
-            "notes": document.notes,
-        },
-        "preset": run.preset,
-        "config_digest": run.config.digest,
-        "config": run.config.to_dict(),
-        "format": run.format,
-        "dpi": run.config.dpi,
-        "costs": [asdict(cost) | {"ratio": cost.ratio} for cost in run.costs],
-        "missing_glyphs": run.missing.total(),
-        "missing": dict(run.missing),
-        "pages": [
-            {
-                **asdict(page),
-                "source_start": int(to_source(page.start)),
-                "source_end": int(to_source(page.end)),
-                "visual_tokens": image_cost(page.width_px, page.height_px, model).visual_tokens,
-            }
-            for page in run.pages
-        ],
-    }
-
-
 def measure(
     source: Source,
     *,
@@ -349,7 +280,7 @@ def ask(
         question: Stays text; only the document becomes pages.
         reader: `ocr`, `openai:MODEL`, or an object that answers.
         preset: Name or file of a preset.
-        model: Whose visual tokens to count; by default the reader's, where it is one.
+        model: Whose visual tokens to count; by default the reader's, where it has a known one.
         fields: Fields of `RenderConfig` to change.
 
     Raises:
@@ -358,12 +289,28 @@ def ask(
     if not question.strip():
         raise ConfigError("the question is empty; ask something.")
     asked = open_reader(reader) if isinstance(reader, str) else reader
-    rendering = render(source, preset=preset, model=model or DEFAULT_MODEL, **fields)
-    answer = asked.answer(Request(question=question, pages=rendering.pages))
+    priced = resolve_model(model).name if model else _model_behind(asked)
+    document = as_document(source)
+    config = make_config(preset, model=priced, is_code=document.kind == "code", **fields)
+    pages = tuple(render_pages(document, config))
+    answer = asked.answer(Request(question=question, pages=pages))
+    sizes = [(page.width_px, page.height_px) for page in pages]
+    cost = price(document, sizes, [priced])[0] if priced else None
     spans: tuple[tuple[int, int], ...] = ()
     if answer.pages and answer.box is not None:
-        spans = source_spans(rendering.pages[answer.pages[0]], answer.box)
-    return Asked(answer, rendering.cost, spans, len(rendering.pages))
+        spans = source_spans(pages[answer.pages[0]], answer.box)
+    return Asked(answer, cost, spans, len(pages))
+
+
+def _model_behind(reader: Reader) -> str | None:
+    """Return the model whose tokens a reader spends, None when no rule is known for it."""
+    _, _, model = reader.name.partition(":")
+    if not model:
+        return DEFAULT_MODEL
+    try:
+        return resolve_model(model).name
+    except UnknownModelError:
+        return None
 
 
 def as_document(source: Source) -> Document:
@@ -413,6 +360,12 @@ def price(
         document_cost(page_sizes_px, counts[name], vision, name, page_bytes)
         for vision, name in zip(visions, names, strict=True)
     )
+
+
+def is_proxy(cost: Cost) -> bool:
+    """Whether text tokens were counted with another tokenizer than the model's own."""
+    model = resolve_model(cost.model)
+    return not (model.tokenizer_is_exact and model.tokenizer == cost.tokenizer)
 
 
 def _check_names(models: Sequence[str], tokenizer: str | None) -> None:

@@ -11,17 +11,21 @@ import os
 import re
 import shutil
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from glyph.config import RenderConfig
+from glyph.documents import Document
 from glyph.encode import Format, encode_page, write_pdf
 from glyph.errors import RenderError
 from glyph.pages import Page
+from glyph.tokens import Cost, image_cost
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
@@ -60,6 +64,38 @@ class PageRecord:
     end: int
     num_bytes: int
     digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A document as page files in a folder, with its price.
+
+    Attributes:
+        folder: Where the files are, `manifest.json` among them.
+        document: What was rendered.
+        config: How.
+        preset: Name of the preset the config came from.
+        format: Of the files.
+        pages: The files, in order; for a PDF, its pages.
+        costs: Tokens as text and as pages, one for each model asked for.
+        missing: Characters that no font has, drawn as boxes.
+    """
+
+    folder: Path
+    document: Document
+    config: RenderConfig
+    preset: str
+    format: Format
+    pages: tuple[PageRecord, ...]
+    costs: tuple[Cost, ...]
+    missing: Counter[str]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all page files together."""
+        if self.format == "pdf":
+            return (self.folder / DOCUMENT).stat().st_size
+        return sum(page.num_bytes for page in self.pages)
 
 
 def save_pages(
@@ -235,6 +271,42 @@ def _move_into(staging: Path, folder: Path) -> None:
         for path in backup.iterdir():
             path.replace(folder / path.name)
         raise
+
+
+def manifest_of(run: Saved) -> dict[str, Any]:
+    """Return what `manifest.json` says of a run; the same run gives the same content anywhere."""
+    document, to_source = run.document, run.document.source.to_source
+    model = run.costs[0].model
+    return {
+        "glyph_version": metadata.version("glyph-context"),
+        "document": {
+            "name": document.name,
+            "kind": document.kind,
+            "language": document.language,
+            "encoding": document.encoding,
+            "characters": len(document.text),
+            "source_characters": document.source.source_length,
+            "text_sha256": sha256_of(document.text),
+            "notes": document.notes,
+        },
+        "preset": run.preset,
+        "config_digest": run.config.digest,
+        "config": run.config.to_dict(),
+        "format": run.format,
+        "dpi": run.config.dpi,
+        "costs": [asdict(cost) | {"ratio": cost.ratio} for cost in run.costs],
+        "missing_glyphs": run.missing.total(),
+        "missing": dict(run.missing),
+        "pages": [
+            {
+                **asdict(page),
+                "source_start": int(to_source(page.start)),
+                "source_end": int(to_source(page.end)),
+                "visual_tokens": image_cost(page.width_px, page.height_px, model).visual_tokens,
+            }
+            for page in run.pages
+        ],
+    }
 
 
 def sha256_of(text: str) -> str:

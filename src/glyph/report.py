@@ -17,11 +17,12 @@ from importlib import resources
 
 import numpy as np
 
-from glyph.api import Saved
+from glyph.api import is_proxy
 from glyph.config import RenderConfig, field_specs
 from glyph.encode import encode_png
+from glyph.output import Saved
 from glyph.pages import SUBPIXELS, Box, Lines, Page
-from glyph.tokens import Cost, resolve_model
+from glyph.tokens import Cost
 
 MAX_PAGES = 50
 MAX_IMAGE_BYTES = 32_000_000
@@ -65,19 +66,17 @@ class ReportPages:
     """The pages a report shows, collected while a run streams by; the rest is only counted.
 
     Args:
-        limit: How many pages are kept.
-        first: Number of the first page that is kept, from 1.
+        limit: How many pages are kept at most.
     """
 
-    def __init__(self, limit: int = MAX_PAGES, first: int = 1):
+    def __init__(self, limit: int = MAX_PAGES):
         self.sheets: list[_Sheet] = []
         self._room = limit
-        self._first = first
         self._num_bytes = 0
 
     def add(self, page: Page) -> None:
         """Keep a page while there is room."""
-        if page.index + 1 < self._first or len(self.sheets) >= self._room:
+        if len(self.sheets) >= self._room:
             return
         png = encode_png(page, bits=4)
         if self._num_bytes + len(png) > MAX_IMAGE_BYTES:
@@ -170,8 +169,6 @@ def _verdict(cost: Cost) -> str:
 
 
 def _cost_row(cost: Cost, costs: Sequence[Cost]) -> str:
-    model = resolve_model(cost.model)
-    is_own = model.tokenizer_is_exact and model.tokenizer == cost.tokenizer
     width_px = BAR_WIDTH_PX * cost.ratio / max(each.ratio for each in costs)
     bar = (
         f'<svg class="bar" width="{BAR_WIDTH_PX}" height="6" aria-hidden="true">'
@@ -182,7 +179,7 @@ def _cost_row(cost: Cost, costs: Sequence[Cost]) -> str:
     return (
         f'<tr><th scope="row">{escape(cost.model)}</th>'
         f'<td class="number">{cost.text_tokens:,}</td>'
-        f"<td>{'' if is_own else '&asymp; '}{escape(cost.tokenizer)}</td>"
+        f"<td>{'&asymp; ' if is_proxy(cost) else ''}{escape(cost.tokenizer)}</td>"
         f'<td class="number">{cost.pages:,}</td><td class="number">{cost.visual_tokens:,}</td>'
         f"<td>{cost.ratio:.2f}{bar}</td>{pixels}</tr>"
     )
@@ -255,13 +252,13 @@ def _page(run: Saved, sheet: _Sheet) -> str:
     image = base64.b64encode(sheet.png).decode()
     return (
         f'<article class="page" id="page-{number}" data-number="{number}">'
+        f"<h3>Page {number} <small>characters {record.start:,} to {record.end:,}, "
+        f"{sheet.width_px}x{sheet.height_px} px</small></h3>"
         f'<figure><button class="sheet" aria-label="Enlarge page {number}">'
         f'<img width="{sheet.width_px}" height="{sheet.height_px}" decoding="async"'
         f' alt="Page {number}" src="data:image/png;base64,{image}"></button></figure>'
-        f'<div class="text"><h3>Page {number} <small>characters {record.start:,} to '
-        f"{record.end:,}, {sheet.width_px}x{sheet.height_px} px</small></h3>"
         f'<div class="pane"><div class="{style}" tabindex="0" dir="auto" aria-label="Text of page '
-        f'{number}; arrow keys go from line to line">{spans}</div></div></div></article>'
+        f'{number}; arrow keys go from line to line">{spans}</div></div></article>'
     )
 
 

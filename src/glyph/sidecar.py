@@ -36,6 +36,7 @@ _UNIT = (
     "|USD|EUR|GBP|CHF|JPY|CNY|RMB|INR|[$€£¥₹]|dollars?|euros?|pounds?|yuan"
     "|thousand|million|billion|trillion|bn|[万亿億兆][元円]?|[元円원度])"
 )
+_STOPS = r"\s<>\"'`|^“”‘’„«»、。，；：（）「」【】"  # where an address ends
 # Alternatives in order of precedence. The first two lookaheads only save time: they skip what
 # begins none of them, and plain words.
 _PATTERN = re.compile(
@@ -46,7 +47,7 @@ _PATTERN = re.compile(
     | (?![A-Z]?[a-z]*+[\s,;!?"')])
     (?:
       (?P<url> (?:[A-Za-z][A-Za-z0-9+.-]{{1,15}}+://|www\.)
-               [^\s<>"'`{{}}|\\^、。，；（）「」【】]++ )
+               [^{_STOPS}{{}}]++ )
     | (?P<email> [A-Za-z0-9][A-Za-z0-9._%+-]{{0,63}}+
                  @ [A-Za-z0-9-]{{1,63}}+ (?:\.[A-Za-z0-9-]{{1,63}}+){{1,6}}+ )
     | (?P<uuid> [0-9a-fA-F]{{8}} (?:-[0-9a-fA-F]{{4}}){{3}} -[0-9a-fA-F]{{12}} (?![\w-]) )
@@ -63,26 +64,23 @@ _PATTERN = re.compile(
     | (?P<version> v?\d++(?:\.\d++){{2,5}}+(?:[-+.]?(?:[a-z]{{1,9}}+[.-]?)?\d{{1,9}})? (?!\w)
                  | v\d++(?:\.\d++)?+ (?!\w) )
     | (?P<path> (?<![/:.~]) (?:~|\.\.?)?+ (?:/[A-Za-z0-9_.@+-]++){{2,}}+
-              | [A-Za-z]:\\[^\s<>"'`|?*,;]++
+              | [A-Za-z]:\\[^{_STOPS}?*,;\\]++(?:\\[^{_STOPS}?*,;\\]++)*+
               | (?<![/A-Za-z0-9_.@+-]) [A-Za-z0-9_.@+-]++(?:/[A-Za-z0-9_.@+-]++)++ )
     | (?P<number> (?: \+\d{{1,3}}(?:[ -]\d{{2,12}}){{1,5}}+ | \d{{3}}(?:-\d{{3,4}}){{2}}
                     | \d{{4}}(?:[ -]\d{{4}}){{3}}
                     | (?:[$€£¥₹]|(?:USD|EUR|GBP|CHF|RMB)\ )?+[+−±-]?
                       \d++(?:[.,'’]\d++)*+(?:[eE][+-]?\d++)?(?:[ \u00a0]?{_UNIT})?
                   ) (?![A-Za-z0-9_]|-[A-Za-z]) )
-    | (?P<token> (?=(?:[A-Za-z0-9]{{1,40}}+[.-]){{0,4}}
+    | (?P<token> (?=(?:[A-Za-z0-9]{{1,40}}+(?:[.-]|::)){{0,4}}
                     (?:[A-Za-z]*+[\d_] | [A-Z]*[a-z]++[A-Z] | [A-Z]{{2,}}+[a-z]))
                  [A-Za-z0-9_]++(?:(?:[.-]|::)[A-Za-z0-9_]++)*+ )
     ))""",
     re.VERBOSE,
 )
-_EDGES = re.compile(r"[\d_]|[a-z][A-Z]|[A-Z]{2}[a-z]")  # what makes a token more than a word
-_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|s)")
-# Digits, small and capital letters mixed in one piece, as in keys and base-64 digests.
-_SECRET = re.compile(
-    r"(?<![A-Za-z0-9])(?=[A-Za-z]{0,64}\d)(?=[A-Z0-9]{0,64}[a-z])(?=[a-z0-9]{0,64}[A-Z])"
-    r"[A-Za-z0-9]{16,}"
-)
+# What makes a token more than a word: digits, an underscore inside, capitals inside.
+_EDGES = re.compile(r"\d|[A-Za-z]_+[A-Za-z]|[a-z][A-Z]|[A-Z]{2}[a-z]")
+# What language makes of capitals and digits: PDFs, 19th, 1980s, 7-year-old.
+_WORDLIKE = re.compile(r"[A-Z]{2,}s|\d+(?:st|nd|rd|th|s)?(?:-[a-z]+)*")
 _CLAUSE_MARKS = re.compile(r"[\n.,;|(){}\[\]<>\"'`!?=:：]")
 
 
@@ -269,7 +267,7 @@ def _kind(group: str, string: str) -> ExactKind | None:
             return "date"
         case "number":
             return "number" if num_digits > 2 or num_digits < len(string) else None
-        case "path" if string[0].isdigit() and num_digits + string.count("/") == len(string):
+        case "path" if not re.search("[A-Za-z]", string):
             return "number" if num_digits > 2 else None
         case "path":
             return "path" if re.search(r"[\d_.~\\]|^/", string) else None
@@ -285,14 +283,16 @@ def _token_kind(token: str) -> ExactKind | None:
     core = token.strip("_")
     if not _EDGES.search(core):  # _so_ is emphasis, __so__ is a name
         return "identifier" if core and token.startswith("__") and token.endswith("__") else None
+    if _WORDLIKE.fullmatch(core) or len(core) < 3:
+        return None
     if not any(character.isdigit() for character in core):
         return "identifier"
     if re.fullmatch("[0-9a-fA-F]{6,}", core):
         return "hash" if len(core) >= 32 else "hex"
-    if _ORDINAL.fullmatch(core) or len(core) < 3:
-        return None
-    if _SECRET.search(core):
-        return "hash"
+    # Keys and base-64 digests change between digits and letters again and again.
+    for part in re.findall("[A-Za-z0-9]{16,}", core):
+        if len(re.findall(r"(?=\d[A-Za-z]|[A-Za-z]\d)", part)) > 2:
+            return "hash"
     is_name = "_" in core or "." in core or ":" in core or re.search("[a-z][A-Z]", core)
     return "identifier" if is_name else "code"
 
@@ -303,7 +303,7 @@ def _label(text: str, start: int) -> str:
     before = line.rstrip(" \t\"'`*_([<")
     if not before.endswith((":", "=", "：")):
         return ""
-    before = before.rstrip(":=： \t").rstrip("\"'`*_)]>")
+    before = before.rstrip(":=： \t").rstrip("\"'`*_)]>.")
     label = _CLAUSE_MARKS.split(before)[-1].strip(" \t*_#>-•")
     short = len(label) <= _LONGEST_LABEL and len(label.split()) <= _MOST_LABEL_WORDS
     return label if short and label[:1].isalpha() else ""

@@ -7,12 +7,14 @@ Modules of the package are imported when a verb runs, so that `glyph --help` is 
 
 import signal
 import sys
+from collections.abc import Callable
 from importlib import metadata
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
 
-from glyph.cli import names, pages, reading
+from glyph.cli import demo, names, pages, reading
 from glyph.cli.console import INTERRUPTED, Verb
 
 TERMINATED = 143
@@ -23,24 +25,25 @@ app = typer.Typer(
     help="Long text as page images: render, price and read a context at a fraction of its tokens.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings=HELP,
     epilog="Start with: glyph demo",
 )
 
-VERBS = {
-    "render": (pages.render, "glyph render book.txt -o pages --model qwen3-vl"),
-    "measure": (pages.measure, "glyph measure book.txt -m glm-4.5v -m claude-sonnet-4.6 --fit"),
-    "ask": (reading.ask, 'glyph ask notes.md "When does the lease end?" --reader ocr'),
-    "probe": (reading.probe, "glyph probe --preset aligned-28 --reader ocr"),
-    "presets": (names.presets, "glyph presets --model gemini-3-flash"),
-    "models": (names.models, "glyph models qwen"),
-    "doctor": (reading.doctor, "glyph doctor --json"),
-    "demo": (reading.demo, "glyph demo --out demo"),
-}
 
-for _name, (_verb, _example) in VERBS.items():
-    app.command(_name, cls=Verb, epilog=f"Example: {_example}", context_settings=HELP)(_verb)
+def _add(name: str, verb: Callable[..., None], example: str) -> None:
+    app.command(name, cls=Verb, epilog=f"Example: {example}", context_settings=HELP)(verb)
+
+
+_add("render", pages.render, "glyph render book.txt -o pages --model qwen3-vl")
+_add("measure", pages.measure, "glyph measure book.txt -m glm-4.5v -m claude-sonnet-4.6 --fit")
+_add("ask", reading.ask, 'glyph ask notes.md "When does the lease end?" --reader ocr')
+_add("probe", reading.probe, "glyph probe --preset aligned-28 --reader ocr")
+_add("presets", names.presets, "glyph presets --model gemini-3-flash")
+_add("models", names.models, "glyph models qwen")
+_add("doctor", reading.doctor, "glyph doctor --json")
+_add("demo", demo.demo, "glyph demo --out demo")
 
 
 def _print_version(asked: bool) -> None:
@@ -63,8 +66,8 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     # A terminal that cannot show a character shows another one; it does not end the run.
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # pyright: ignore[reportUnknownMemberType]
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     # Being told to stop must clean up just as Ctrl-C does.
     signal.signal(signal.SIGTERM, _stop)
     try:

@@ -60,7 +60,7 @@ def make_console() -> "Console":
 
 
 @contextmanager
-def progress_bar(total: int, label: str, *, quiet: bool) -> Generator[Callable[[int], None]]:
+def progress_bar(total: int, label: str, *, quiet: bool) -> Generator[Callable[[float], None]]:
     """Give a function that shows how much of `total` is done, on stderr and on terminals only.
 
     Args:

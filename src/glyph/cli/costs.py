@@ -19,6 +19,8 @@ def cost_table(rows: "list[tuple[str, Cost]]", *, show_preset: bool) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from glyph.api import is_proxy
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", style="bold", no_wrap=True)
     if show_preset:
@@ -40,14 +42,6 @@ def cost_table(rows: "list[tuple[str, Cost]]", *, show_preset: bool) -> "Table":
             Text("resampled", style="yellow") if cost.resampled else Text("kept", style="green"),
         )
     return table
-
-
-def is_proxy(cost: "Cost") -> bool:
-    """Whether text tokens were counted with another tokenizer than the model's own."""
-    from glyph.tokens import resolve_model
-
-    model = resolve_model(cost.model)
-    return not (model.tokenizer_is_exact and model.tokenizer == cost.tokenizer)
 
 
 def style_of_ratio(ratio: float) -> str:
@@ -79,6 +73,8 @@ def print_remarks(
 
 def cost_values(cost: "Cost") -> dict[str, Any]:
     """Return a cost as the JSON of every verb has it."""
+    from glyph.api import is_proxy
+
     return {
         "model": cost.model,
         "text_tokens": cost.text_tokens,

@@ -13,6 +13,8 @@ from glyph.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from glyph.tokens import VisionModel
 
+SHOWN_MODELS = ("glm-4.1v", "qwen3-vl", "gpt-5.4")
+
 
 def presets(model: ModelsOption = None, as_json: JsonOption = False) -> None:
     """List the presets, with the price of a full page for some models."""
@@ -20,11 +22,10 @@ def presets(model: ModelsOption = None, as_json: JsonOption = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from glyph.api import DEFAULT_MODELS
     from glyph.config import load_preset, preset_names
     from glyph.tokens import image_cost, resolve_model
 
-    models = [resolve_model(name).name for name in model or DEFAULT_MODELS[:5]]
+    models = [resolve_model(name).name for name in model or SHOWN_MODELS]
     found: list[dict[str, Any]] = []
     for name in preset_names():
         config = load_preset(name)

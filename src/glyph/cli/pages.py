@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from glyph.cli.console import make_console, print_json, progress_bar
 from glyph.cli.costs import (
     cost_table,
     cost_values,
-    is_proxy,
     missing_values,
     print_remarks,
     style_of_ratio,
 )
-from glyph.cli.console import make_console, print_json, progress_bar
 from glyph.cli.options import (
     FileArgument,
     JsonOption,
@@ -29,7 +28,7 @@ from glyph.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from glyph.api import Saved
+    from glyph.output import Saved
     from glyph.pages import Page
     from glyph.tokens import Cost
 
@@ -118,6 +117,7 @@ def _render_result(run: "Saved", seconds: float, *, has_report: bool) -> dict[st
 def _print_run(run: "Saved", seconds: float, *, has_report: bool) -> None:
     from rich.text import Text
 
+    from glyph.api import is_proxy
     from glyph.output import REPORT
 
     console, cost, document = make_console(), run.costs[0], run.document
@@ -130,8 +130,8 @@ def _print_run(run: "Saved", seconds: float, *, has_report: bool) -> None:
             f" in {run.folder} ({run.format}, {run.num_bytes / 1e6:,.1f} MB, preset {run.preset})",
         )
     )
-    about = is_proxy(cost) and f"{cost.tokenizer}, close to that of {cost.model}" or cost.tokenizer
-    console.print(Text(f"  as text   {cost.text_tokens:>11,} tokens ({about})"))
+    close = f", close to that of {cost.model}" if is_proxy(cost) else ""
+    console.print(Text(f"  as text   {cost.text_tokens:>11,} tokens ({cost.tokenizer}{close})"))
     console.print(
         Text.assemble(
             f"  as pages  {cost.visual_tokens:>11,} visual tokens of {cost.model}, ",
@@ -164,6 +164,7 @@ def measure(
     """
     from glyph import api
     from glyph.documents import load_document
+    from glyph.tokens import resolve_model
 
     if fit and preset:
         raise typer.BadParameter("--fit chooses the preset of each model; leave out --preset.")
@@ -183,6 +184,8 @@ def measure(
         found = api.measure(document, preset=key, models=names, tokenizer=tokenizer, **fields)
         rows += [(key, cost) for cost in found.costs]
         missing |= found.missing
+    asked = [resolve_model(name).name for name in models]
+    rows.sort(key=lambda row: asked.index(row[1].model))
     if as_json:
         print_json(
             {
@@ -206,6 +209,8 @@ def _remarks(rows: "list[tuple[str, Cost]]") -> list[str]:
 
 def _print_costs(name: str, characters: int, rows: "list[tuple[str, Cost]]") -> None:
     from rich.text import Text
+
+    from glyph.api import is_proxy
 
     console = make_console()
     presets = list(dict.fromkeys(key for key, _ in rows))

@@ -24,7 +24,7 @@ from glyph.errors import ConfigError, ReaderError
 from glyph.pages import Page
 from glyph.readers.extract import extract_answer, has_definite_answer
 from glyph.readers.protocol import Answer, ReadLine, Request, Transcript, Usage
-from glyph.readers.textlines import TextLine, find_lines, ink_of
+from glyph.readers.textlines import TextLine, find_lines, ink_of, line_ink
 
 HEIGHT_PX = 48
 """Height of the recogniser's input; fixed by its training."""
@@ -133,7 +133,7 @@ class OcrReader:
         weights: list[tuple[float, int]] = []
         for left, right in _pieces(ink_HW, line):
             begin = max(left - PAD_PX, 0)
-            cut_HW = ink_HW[line.top_px : line.bottom_px, begin : right + PAD_PX]
+            cut_HW = line_ink(ink_HW, line, begin, right + PAD_PX)
             scale = SQUEEZE * HEIGHT_PX / cut_HW.shape[0]
             piece, steps, confidence = self._recogniser.read(_scaled(cut_HW, scale))
             if not piece:
@@ -172,7 +172,7 @@ def _pieces(ink_HW: UInt8[np.ndarray, "H W"], line: TextLine) -> list[tuple[int,
 
 def _scaled(cut_HW: UInt8[np.ndarray, "H W"], scale: float) -> UInt8[np.ndarray, "48 V"]:
     """Return a cut as dark letters on white, `HEIGHT_PX` high."""
-    white = Image.fromarray(255 - np.ascontiguousarray(cut_HW))
+    white = Image.fromarray(255 - cut_HW)
     width = max(round(cut_HW.shape[1] * scale), STEP_PX)
     return np.asarray(white.resize((width, HEIGHT_PX), Image.Resampling.BICUBIC))
 

@@ -10,12 +10,13 @@ models refuse one.
 """
 
 import base64
+import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import openai
@@ -183,11 +184,12 @@ class OpenAIReader:
         while True:
             reply = _Reply()
             try:
-                for chunk in self._client.chat.completions.create(**body):
+                create: Any = self._client.chat.completions.create
+                for chunk in cast("Iterator[ChatCompletionChunk]", create(**body)):
                     self._take(reply, chunk)
                 return reply
-            # A malformed piece of the stream is a ValueError of the JSON decoder.
-            except (openai.OpenAIError, ValueError) as error:
+            # The SDK lets the errors of its JSON decoder through.
+            except (openai.OpenAIError, json.JSONDecodeError, UnicodeDecodeError) as error:
                 wait_s = self._wait_s(error, attempt)
                 if reply.has_begun or wait_s is None:
                     raise self._explained(error, reply, what, attempt + 1) from None
@@ -198,8 +200,9 @@ class OpenAIReader:
         reply.has_begun = True
         if chunk.usage is not None:
             reply.usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens, None)
-        for choice in chunk.choices:
-            text = choice.delta.content or ""
+        # The SDK checks nothing: a server may leave out what it has nothing to say about.
+        for choice in chunk.choices or []:
+            text = (choice.delta.content if choice.delta else None) or ""
             reply.text += text
             reply.finish_reason = choice.finish_reason or reply.finish_reason
             if text and self._on_text is not None:
@@ -254,7 +257,7 @@ class OpenAIReader:
         tries = f" after {attempts} attempts" if attempts > 1 else ""
         if isinstance(error, openai.APIStatusError):
             return self._explained_status(error, what, tries)
-        if isinstance(error, ValueError):
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
             return UpstreamError(
                 f"{where} sent something that is not JSON after {len(reply.text)} characters of "
                 "the answer; ask again, or check the proxy in between."
@@ -316,9 +319,9 @@ class OpenAIReader:
 
     def _said(self, error: BaseException) -> str:
         """Return what the other side said, on one line, with the key blanked out."""
-        body = getattr(error, "body", None)
-        message = body.get("message") if isinstance(body, dict) else None
-        text = " ".join(str(message or ("" if body is not None else error)).split())
+        body: Any = getattr(error, "body", None)
+        message = cast("dict[str, Any]", body).get("message") if isinstance(body, dict) else body
+        text = " ".join(str(message or error).split())
         if len(self._key) > len(PLACEHOLDER_KEY):
             text = text.replace(self._key, "[key]")
         if len(text) > MAX_QUOTED_CHARS:

@@ -10,6 +10,7 @@ Shape key: H W page pixels, B runs (start, end) of rows or columns.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -20,6 +21,10 @@ MIN_INK = 48
 """Ink from which a pixel counts as marked; less is the faint edge of an outline."""
 
 MAX_COLUMNS = 12
+
+UNEVEN_SHARE = 0.02
+"""What a line one row off the pitch costs, as a share of an average row's ink."""
+
 NUM_STRIPS, MIN_STRIP_PX = 72, 8
 
 Spans = list[tuple[int, int]]
@@ -34,11 +39,15 @@ class TextLine:
         box: The line's ink.
         top_px: First row of the window a recogniser should see.
         bottom_px: One past the window's last row.
+        touches_above: Whether the line was cut from the one above with no blank row between.
+        touches_below: The same of the line below.
     """
 
     box: Box
     top_px: int
     bottom_px: int
+    touches_above: bool
+    touches_below: bool
 
 
 def ink_of(gray_HW: UInt8[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W"]:
@@ -80,8 +89,53 @@ def find_lines(ink_HW: UInt8[np.ndarray, "H W"]) -> list[TextLine]:
         for i, ((first, last), (start, end)) in enumerate(zip(bands, windows, strict=True)):
             ink_left, ink_right = _extent(region_HW, bands, i)
             box = Box(left + ink_left, top + first, left + ink_right, top + last)
-            found.append(TextLine(box, top + start, top + end))
+            above = i > 0 and bands[i - 1][1] == first
+            below = i + 1 < len(bands) and bands[i + 1][0] == last
+            found.append(TextLine(box, top + start, top + end, above, below))
     return found
+
+
+def line_ink(
+    ink_HW: UInt8[np.ndarray, "H W"], line: TextLine, left_px: int, right_px: int
+) -> UInt8[np.ndarray, "T V"]:
+    """Return a stretch of a line's window without the ink of its neighbours.
+
+    Where lines touch, the tips of the neighbour's letters stand in the outermost rows. A tip is
+    told by being joined outwards and to nothing further in.
+
+    Args:
+        ink_HW: The page.
+        line: The line.
+        left_px: First column.
+        right_px: One past the last column.
+    """
+    rows = np.pad(ink_HW[:, max(left_px, 0) : right_px], ((1, 1), (0, 0)))
+    framed_TV = rows[line.top_px : line.bottom_px + 2].copy()
+    _drop_tips(framed_TV, line.box.top_px - line.top_px, touches=line.touches_above)
+    _drop_tips(framed_TV[::-1], line.bottom_px - line.box.bottom_px, touches=line.touches_below)
+    return framed_TV[1:-1]
+
+
+def _drop_tips(framed_TV: UInt8[np.ndarray, "T V"], num_outside: int, *, touches: bool) -> None:
+    """Blank the neighbour's ink in the first rows of a window, in place.
+
+    Args:
+        framed_TV: The window with one row more on either side.
+        num_outside: Rows of the window before the line's own first row of ink.
+        touches: Whether the neighbour's ink ends in the row before that one.
+    """
+    if touches:
+        own, inner = framed_TV[num_outside + 1], framed_TV[num_outside + 2]
+        is_tip_V = _reaches(framed_TV[num_outside]) & ~_reaches(inner)
+        own[is_tip_V] = 0
+    for row in range(num_outside, 0, -1):
+        framed_TV[row][~_reaches(framed_TV[row + 1])] = 0
+
+
+def _reaches(row_V: UInt8[np.ndarray, " V"]) -> Bool[np.ndarray, " V"]:
+    """Return the columns that are joined to a row, straight or aslant."""
+    marked_V = np.pad(row_V >= MIN_INK, 1)
+    return marked_V[:-2] | marked_V[1:-1] | marked_V[2:]
 
 
 def _extent(region_HW: Bool[np.ndarray, "H W"], bands: Spans, i: int) -> tuple[int, int]:
@@ -244,60 +298,58 @@ def _cut_in_gaps(spans: Spans, width: int) -> Spans:
 
 
 def _line_bands(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
-    """Return first and last row of each line's ink."""
-    profile_H = marked_HW.sum(axis=1)
-    bands: Spans = []
-    for start, end in _runs(profile_H > 0):
-        bands += _cut(profile_H, start, end, pitch_px)
-    return _joined(bands, pitch_px)
+    """Return first and last row of each line's ink.
 
-
-def _cut(profile_H: Int[np.ndarray, " H"], start: int, end: int, pitch_px: float) -> Spans:
-    """Cut an inked run into lines where the rows between them hold the least ink.
-
-    Dynamic programme over the rows: lines are within a third of the pitch, the rows just above
-    and below a cut cost their ink, so that a cut falls between descenders and ascenders.
+    Dynamic programme over the rows, from cut to cut. A stretch between cuts is within a third of
+    the pitch, or blank and of any length. A cut costs the columns in which it parts ink from ink,
+    and an uneven stretch a little: so cuts fall between the descenders of one line and the
+    ascenders of the next even where no row is blank, and a lone underscore or a row of dots stays
+    with the line whose grid it stands on.
     """
-    num_lines = round((end - start) / pitch_px + 0.1)
-    if num_lines < 2:
-        return [(start, end)]
+    height = len(marked_HW)
     low, high = max(int(pitch_px * 0.67), 1), int(pitch_px * 1.34) + 1
-    ink = profile_H[start:end].astype(np.float64)
-    size = end - start
-    cost = np.full(size + 1, np.inf)
-    cut_before = np.zeros(size + 1, np.int64)
-    cost[0] = 0.0
-    uneven = ink.mean() * 0.02
-    for row in range(low, size + 1):
-        first, last = max(row - high, 0), row - low + 1
-        lengths = row - np.arange(first, last)
-        options = cost[first:last] + uneven * (lengths - pitch_px) ** 2
+    is_blank = (~_any(marked_HW, axis=1)).tolist()
+    parted_H = np.zeros(height + 1)
+    parted_H[1:-1] = (marked_HW[1:] & marked_HW[:-1]).sum(axis=1)
+    lengths = np.arange(low, high + 1)
+    uneven = UNEVEN_SHARE * marked_HW.sum() / max(height - sum(is_blank), 1)
+    penalty = uneven * (lengths - pitch_px) ** 2
+    # Rows before the first are blank, so that a stretch may begin above the region.
+    cost_H = np.full(height + 1 + high, np.inf)
+    cost_H[: high + 1] = 0.0
+    came_from_H = np.zeros(height + 1, np.int64)
+    for row in range(1, height + 1):
+        options = cost_H[row + high - lengths] + penalty
         best = int(options.argmin())
-        here = 0.0 if row == size else ink[row - 1] + ink[row]
-        cost[row], cut_before[row] = options[best] + here, first + best
-    if not np.isfinite(cost[size]):
-        return [(start, end)]
-    cuts = [size]
-    while cuts[-1]:
-        cuts.append(int(cut_before[cuts[-1]]))
-    cuts.reverse()
-    return [(start + a, start + b) for a, b in pairwise(cuts)]
+        cost, came_from = float(options[best]), max(row - int(lengths[best]), 0)
+        if is_blank[row - 1] and cost_H[row + high - 1] <= cost:
+            cost, came_from = float(cost_H[row + high - 1]), row - 1
+        cost_H[row + high], came_from_H[row] = cost + parted_H[row], came_from
+    return _trimmed(_cuts(came_from_H, cost_H[high:], is_blank), is_blank)
 
 
-def _joined(bands: Spans, pitch_px: float) -> Spans:
-    """Join the parts of one line: the bars of '=', the dots of ':' and 'i', accents."""
-    if not bands:
-        return []
-    size = min(pitch_px, 1.1 * float(np.percentile([end - start for start, end in bands], 80)))
-    joined = bands[:1]
-    for start, end in bands[1:]:
-        first, last = joined[-1]
-        is_small = min(last - first, end - start) < 0.45 * size
-        if is_small and start - last < 0.4 * size and end - first <= 0.98 * size:
-            joined[-1] = (first, end)
-        else:
-            joined.append((start, end))
-    return joined
+def _cuts(
+    came_from_H: Int[np.ndarray, " H"], cost_H: "np.ndarray[Any, Any]", is_blank: list[bool]
+) -> list[int]:
+    """Return the cuts of the cheapest way; the last stretch may reach below the region."""
+    height = len(is_blank)
+    last_ink = max(row for row in range(height) if not is_blank[row])
+    row = last_ink + 1 + int(cost_H[last_ink + 1 : height + 1].argmin())
+    cuts = [row]
+    while row > 0:
+        row = int(came_from_H[row])
+        cuts.append(row)
+    return cuts[::-1]
+
+
+def _trimmed(cuts: list[int], is_blank: list[bool]) -> Spans:
+    """Return the inked rows of each stretch, without blank stretches."""
+    bands: Spans = []
+    for start, end in pairwise(cuts):
+        inked = [row for row in range(start, end) if not is_blank[row]]
+        if inked:
+            bands.append((inked[0], inked[-1] + 1))
+    return bands
 
 
 # -- windows ---------------------------------------------------------------------------------

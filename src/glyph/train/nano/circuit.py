@@ -45,6 +45,8 @@ FLAG_STD = 0.5
 KEY_INDICES = 16
 MAX_LINES = 96
 ROTARY_DIMS = 32
+CHAR_THRESHOLD = 6.5
+EARLY_GAIN, LATE_GAIN = 0.15, 0.25
 CLEAN_START = 20
 """Head dimensions from here on are hardly turned by position: slow width pairs, then none."""
 
@@ -135,16 +137,16 @@ class GuidedReader(nn.Module):
 
     def _guides(self, batch: Batch, attention: dict[int, Tensor]) -> dict[str, Tensor]:
         row, at, token, _ = batch.read_N4.unbind(1)
-        read = attention[READ_LAYER][row, :, at, token]
+        num_heads = attention[READ_LAYER].shape[1]
+        read = _log_weight(attention[READ_LAYER], row, at, token[:, None].expand(-1, num_heads))
         row, at, start = batch.point_N3.unbind(1)
-        point = attention[POINT_LAYER][row, :, at, start]
+        point = _log_weight(attention[POINT_LAYER], row, at, start[:, None].expand(-1, num_heads))
         row, at, token, line = batch.match_N4.unbind(1)
-        match_NHL = attention[MATCH_LAYER][row, :, at]
         # A visual token holds several lines. Each head serves one of them; the others look at
         # BOI, so that the heads say which of the lines it was.
-        head_line = torch.arange(match_NHL.shape[1]) % self.style.lines_per_token
+        head_line = torch.arange(num_heads) % self.style.lines_per_token
         goal_NH = torch.where(head_line[None] == line[:, None], token[:, None], 0)
-        match = match_NHL.gather(2, goal_NH[..., None])
+        match = _log_weight(attention[MATCH_LAYER], row, at, goal_NH)
         return {"read": -_mean(read), "point": -_mean(point), "match": -_mean(match)}
 
     def _probes(self, batch: Batch) -> dict[str, Tensor]:
@@ -164,6 +166,13 @@ class GuidedReader(nn.Module):
         }
 
 
+def _log_weight(
+    scores_BHLL: Tensor, row_N: Tensor, at_N: Tensor, seen_NH: Tensor
+) -> Float[Tensor, "N H"]:
+    """Return the log of the weight with which each head at (row, at) sees a position."""
+    return F.log_softmax(scores_BHLL[row_N, :, at_N], -1).gather(2, seen_NH[..., None])[..., 0]
+
+
 def _mean(values: Tensor) -> Tensor:
     """Return the mean, 0 of nothing."""
     return values.sum() / max(values.numel(), 1)
@@ -180,7 +189,7 @@ _recorded: dict[int, Tensor] | None = None
 
 @contextmanager
 def recording() -> Iterator[dict[int, Tensor]]:
-    """Collect log attention weights (B H L L) of the guided layers within the block."""
+    """Collect masked attention scores (B H L L) of the guided layers within the block."""
     global _recorded
     _recorded = {}
     try:
@@ -198,7 +207,7 @@ def _guided_attention(
     scaling: float,
     **_kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attend like the stock function; keep the weights of guided layers while recording."""
+    """Attend like the stock function; keep the scores of guided layers while recording."""
     layer = getattr(module, "layer_idx", None)
     if _recorded is None or layer not in GUIDED_LAYERS:
         mixed = F.scaled_dot_product_attention(
@@ -211,9 +220,9 @@ def _guided_attention(
         )
         return mixed.transpose(1, 2).contiguous(), None
     scores = query @ key.transpose(2, 3) * scaling
-    log_weights = F.log_softmax(scores + attention_mask, -1)
-    _recorded[int(layer)] = log_weights
-    return (log_weights.exp() @ value).transpose(1, 2).contiguous(), None
+    scores = scores + attention_mask
+    _recorded[int(layer)] = scores
+    return (F.softmax(scores, -1) @ value).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(ATTENTION, _guided_attention)
@@ -233,8 +242,8 @@ def structured_init(net: GuidedReader, grid: MonoGrid, spec: NanoSpec) -> None:
     directions = _quiet_directions(net.layout, 48)
     _count_from_tags(net, directions[:8])
     _place_key_chars(net, grid, directions[:4])
-    _gather(net)
-    _match(net)
+    _gather(net, directions[:8])
+    _match(net, directions[:8])
     _point(net)
     _read(net, directions[8:])
 
@@ -245,6 +254,11 @@ def _quiet_directions(layout: CodeLayout, count: int) -> Tensor:
     tiled = (tiled - tiled.mean(1, keepdim=True)).view(count, -1)
     place = torch.zeros(count, layout.hidden - layout.char_dims)
     return torch.linalg.qr(torch.cat([tiled, place], 1).T)[0].T
+
+
+def _without(weight: Tensor, directions: Tensor) -> Tensor:
+    """Return a weight that is blind to what comes in along the given orthonormal directions."""
+    return weight - weight @ directions.T @ directions
 
 
 def _scale_all(net: GuidedReader) -> None:
@@ -309,7 +323,7 @@ def _count_from_tags(net: GuidedReader, directions: Tensor) -> None:
         attention.v_proj.weight[start + 1, answer] = 1.0
         attention.o_proj.weight[:, start] = directions[head % 4]
         attention.o_proj.weight[:, start + 1] = directions[4 + head % 4]
-    layer.post_self_attn_layernorm.weight.fill_(0.25)
+    layer.post_self_attn_layernorm.weight.fill_(EARLY_GAIN)
 
 
 def _place_key_chars(net: GuidedReader, grid: MonoGrid, directions: Tensor) -> None:
@@ -321,7 +335,7 @@ def _place_key_chars(net: GuidedReader, grid: MonoGrid, directions: Tensor) -> N
     bins = grid.style.bins_per_token
     for j in range(min(KEY_CHARS, units // size)):
         parts = [
-            math.cos(rate * (j + 1) - phase)
+            math.cos(rate * (j + 1) + phase)
             for rate, (_, phase) in zip(rates, PHASES, strict=True)
         ]
         wanted = torch.tensor(parts) @ directions
@@ -330,22 +344,22 @@ def _place_key_chars(net: GuidedReader, grid: MonoGrid, directions: Tensor) -> N
         for i in range(size):
             unit = j * size + i
             gate_up[unit] = wanted
-            gate_up[unit, layout.flags + FLAG_CHAR] -= 8.0
+            gate_up[unit, layout.flags + FLAG_CHAR] -= CHAR_THRESHOLD
             gate_up[units + unit] = 0
             gate_up[units + unit, i : layout.char_dims : size] = 1.5 / layout.num_slots**0.5
             down[:, unit] = 0
             for line in range(grid.style.lines_per_token):
                 slot = line * bins + grid.slot(0, j)
                 down[slot * size + i, unit] = 0.5
-    layer.post_mlp_layernorm.weight.fill_(0.25)
+    layer.post_mlp_layernorm.weight.fill_(EARLY_GAIN)
 
 
-def _gather(net: GuidedReader) -> None:
+def _gather(net: GuidedReader, counts: Tensor) -> None:
     """GATHER_LAYER: the answer start takes up the characters of its query, slot by slot."""
     layout, layer = net.layout, net.language.layers[GATHER_LAYER]
     attention = layer.self_attn
     copy = torch.linalg.qr(torch.randn(layout.hidden, layout.hidden))[0]
-    attention.v_proj.weight.copy_(copy)
+    attention.v_proj.weight.copy_(_without(copy, counts))
     attention.o_proj.weight.copy_(copy.T)
     for start in range(0, layout.hidden, attention.head_dim):
         last = start + attention.head_dim - 1
@@ -353,10 +367,10 @@ def _gather(net: GuidedReader) -> None:
         attention.k_proj.weight[last] = 0
         attention.q_proj.weight[last, layout.flags + FLAG_ANSWER] = 6.0
         attention.k_proj.weight[last, layout.flags + FLAG_CHAR] = 6.0
-    layer.post_self_attn_layernorm.weight.fill_(0.25)
+    layer.post_self_attn_layernorm.weight.fill_(EARLY_GAIN)
 
 
-def _match(net: GuidedReader) -> None:
+def _match(net: GuidedReader, counts: Tensor) -> None:
     """MATCH_LAYER: each head compares the slots of one line, else looks at BOI; rows are copied."""
     layout, layer = net.layout, net.language.layers[MATCH_LAYER]
     attention, style = layer.self_attn, net.style
@@ -369,8 +383,9 @@ def _match(net: GuidedReader) -> None:
         weight = torch.zeros(size, layout.hidden)
         clean = size - 1 - CLEAN_START
         weight[CLEAN_START : size - 1, line * width : (line + 1) * width] = (
-            torch.linalg.qr(torch.randn(width, clean))[0].T * 1.5
+            torch.linalg.qr(torch.randn(width, clean))[0].T * 2.2
         )
+        weight = _without(weight, counts)
         attention.q_proj.weight[start : start + size] = weight
         weight[size - 1, layout.flags + FLAG_PAGE] = 5.0
         attention.k_proj.weight[start : start + size] = weight
@@ -380,7 +395,7 @@ def _match(net: GuidedReader) -> None:
             attention.o_proj.weight[layout.rows.start + i, start + i] = 0.5
         attention.v_proj.weight[start + num_rows, layout.flags + FLAG_VISUAL] = 1.0
         attention.o_proj.weight[layout.flags + FLAG_LINE + line, start + num_rows] = 1.0
-    layer.post_self_attn_layernorm.weight.fill_(0.25)
+    layer.post_self_attn_layernorm.weight.fill_(LATE_GAIN)
 
 
 def _point(net: GuidedReader) -> None:
@@ -399,7 +414,7 @@ def _point(net: GuidedReader) -> None:
         for i, dim in enumerate(copied):
             attention.v_proj.weight[start + i, dim] = 1.0
             attention.o_proj.weight[dim, start + i] = 0.25
-    layer.post_self_attn_layernorm.weight.fill_(0.25)
+    layer.post_self_attn_layernorm.weight.fill_(LATE_GAIN)
 
 
 def _read(net: GuidedReader, directions: Tensor) -> None:
@@ -410,14 +425,14 @@ def _read(net: GuidedReader, directions: Tensor) -> None:
     for head in range(layout.hidden // size):
         start = head * size
         weight = torch.randn(size, layout.hidden) * 0.02
-        place = torch.linalg.qr(torch.randn(size - CLEAN_START, num_place))[0] * 1.6
+        place = torch.linalg.qr(torch.randn(size - CLEAN_START, num_place))[0] * 0.8
         weight[CLEAN_START:, layout.rows.start : layout.cols.stop] = place
         attention.q_proj.weight[start : start + size] = weight
         attention.k_proj.weight[start : start + size] = weight
     copy = torch.linalg.qr(torch.randn(layout.hidden, layout.hidden))[0]
     attention.v_proj.weight.copy_(copy)
     attention.o_proj.weight.copy_(copy.T)
-    layer.post_self_attn_layernorm.weight.fill_(0.25)
+    layer.post_self_attn_layernorm.weight.fill_(LATE_GAIN)
     gate_up, down = layer.mlp.gate_up_proj.weight, layer.mlp.down_proj.weight
     dims, units = layout.slot_dims, down.shape[1]
     for slot in range(layout.num_slots):
@@ -434,4 +449,23 @@ def _read(net: GuidedReader, directions: Tensor) -> None:
             gate_up[units + unit, slot * dims + i] = 1.5
             down[:, unit] = 0
             down[i : layout.char_dims : dims, unit] = 0.3
-    layer.post_mlp_layernorm.weight.fill_(0.25)
+    layer.post_mlp_layernorm.weight.fill_(LATE_GAIN)
+
+
+@torch.no_grad()
+def center_queries(net: GuidedReader, batch: Batch) -> None:
+    """Take out of the match queries what all queries have in common, which prefers no key.
+
+    Args:
+        net: After `structured_init`.
+        batch: Pages with key queries, as training has them.
+    """
+    net(batch, net.codes(batch.slot_BRCK))
+    layer = net.language.layers[MATCH_LAYER]
+    row, at = batch.match_N4[:, :2].unbind(1)
+    asking = layer.input_layernorm(net.entering[MATCH_LAYER][row, at])
+    attention = layer.self_attn
+    common = (asking @ attention.q_proj.weight.T).mean(0)
+    for start in range(0, len(common), attention.head_dim):
+        compared = slice(start + CLEAN_START, start + attention.head_dim - 1)
+        attention.q_proj.bias[compared] = -common[compared]

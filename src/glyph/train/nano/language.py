@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from glyph.errors import ConfigError, GlyphError
-from glyph.train.nano.circuit import GuidedReader, structured_init
+from glyph.train.nano.circuit import GuidedReader, center_queries, structured_init
 from glyph.train.nano.corpus import TextMixture, training_mixture
 from glyph.train.nano.oracle import CodeNoise, MonoGrid
 from glyph.train.nano.packing import Batch, pack
@@ -93,6 +93,7 @@ class LanguageTrainer:
         self.makers = [TaskMaker(grid, text, settings.mix, self.rng) for grid in self.grids]
         self.net = GuidedReader(spec, style)
         structured_init(self.net, self.grids[0], spec)
+        center_queries(self.net, pack([self.makers[0].key_page(2) for _ in range(32)], self.grids[0]))
         self.parameters = [parameter for _, parameter in self.net.trained()]
         self.optimiser = torch.optim.AdamW(
             self.parameters,
@@ -187,10 +188,10 @@ class LanguageTrainer:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimiser.step()
         self.step += 1
-        values = {name: float(value) for name, value in parts.items()}
+        values = {name: float(value.detach()) for name, value in parts.items()}
         self._note({**values, "gradient": float(norm)}, 0.95)
         self._note_answers(batch, right_BL.numpy())
-        return float(loss)
+        return float(loss.detach())
 
     def next_pages(self) -> tuple[list[TaskPage], MonoGrid]:
         """Return pages of one size, about `tokens_per_step` positions of them."""

@@ -26,8 +26,8 @@ ROW_DIMS = 16
 COL_DIMS = 14
 MAX_ROWS = 32
 MAX_COLS = 32
-CODE_STD = 0.7
-POSITION_STD = 0.8
+CODE_STD = 1.0
+POSITION_STD = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class CodeNoise:
         clean_share: Share of pages without noise.
     """
 
-    max_gaussian: float = 0.2
+    max_gaussian: float = 0.3
     max_confused: float = 0.01
     max_dropped: float = 0.005
     max_blend: float = 0.35

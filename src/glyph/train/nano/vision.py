@@ -5,9 +5,9 @@ learn on a CPU:
 
 * pages of one size are a batch, and the strided convolution on grey pixels is one small matrix
   product (`encode_pages`; same numbers as the stock forward);
-* the initialisation suits this size: ink instead of paper decides the first norm, attention heads
-  begin by looking at neighbouring patches, and the merger begins as a near-linear map that gives
-  each of its four patches a subspace of its own (`initialise`);
+* the initialisation suits this size: the patch embedding begins by whitening real patches, and the
+  merger begins as a near-linear map that gives each of its four patches a subspace of its own
+  (`initialise`);
 * heads name the character in every slot, of patches and of merged tokens (`CharHeads`).
 
 Shape key: B pages, H W page pixels, N patches of a page in merge order, D hidden size, T visual
@@ -16,7 +16,7 @@ tokens of a page, E output size, K slots of a token, V classes.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -144,11 +144,6 @@ def _block(block: "Glm4vVisionBlock", hidden: Tensor, cos: Tensor, sin: Tensor) 
 
 # -- initialisation --------------------------------------------------------------------------
 
-NEIGHBOURS = (((0, -1), (0, 1), (-1, 0)), ((0, -1), (0, 1), (1, 0)))
-"""Offsets (rows, columns) that the three heads of even and odd blocks begin by looking at."""
-
-NEIGHBOUR_LOGIT = 6.0
-PLACE_GAIN = 4.0
 WHITEN_FLOOR = 0.03
 """Added to the variance of every direction, as a share of the mean one."""
 
@@ -171,8 +166,6 @@ def initialise(tower: Glm4vVisionModel, plane_BHW: UInt8[np.ndarray, "B H W"], s
             if module.bias is not None:
                 module.bias.zero_()
     _init_patches(tower, plane_BHW, generator)
-    for index, block in enumerate(tower.blocks):
-        _init_neighbours(block.attn, NEIGHBOURS[index % 2], tower.rotary_pos_emb.inv_freq)
     _init_merger(tower, generator)
 
 
@@ -201,38 +194,7 @@ def _init_patches(
         copies[:, :, None].expand(-1, -1, 2, -1).reshape(projection.weight.shape)
     )
     projection.bias.copy_(grey_DP @ (sum(CLIP_MEAN) / 3 - mean_P.float()))
-    place = tower.embeddings.position_embedding.weight
-    place.normal_(0, 0.02, generator=generator)
-    # One direction is the same everywhere: from it, heads make queries that see only offsets.
-    place[:, 0] += PLACE_GAIN
-
-
-def _init_neighbours(
-    attention: Any, offsets: tuple[tuple[int, int], ...], inv_freq_F: Float[Tensor, " F"]
-) -> None:
-    """Let each head begin with its highest logit at one offset.
-
-    A query that is the constant direction, turned by the offset's angle in every rotary pair,
-    meets keys of the constant direction with the logit sum_f cos(f (d - offset)).
-    """
-    heads, dim = attention.num_heads, attention.head_dim
-    width = heads * dim
-    freqs = len(inv_freq_F)
-    gain = math.sqrt(NEIGHBOUR_LOGIT * math.sqrt(dim) / (2 * freqs)) / _place_rms(width)
-    for head, (down, right) in enumerate(offsets[:heads]):
-        angle = torch.cat((inv_freq_F * down, inv_freq_F * right))
-        query = torch.cat((angle.cos(), angle.sin()))
-        key = torch.cat((torch.ones_like(angle), torch.zeros_like(angle)))
-        rows = slice(head * dim, (head + 1) * dim)
-        attention.qkv.weight[:width][rows] *= 0.5
-        attention.qkv.weight[width : 2 * width][rows] *= 0.5
-        attention.qkv.weight[:width][rows, 0] = query * gain
-        attention.qkv.weight[width : 2 * width][rows, 0] = key * gain
-
-
-def _place_rms(width: int) -> float:
-    """Size of the constant direction after the first norm of a block."""
-    return PLACE_GAIN / math.sqrt(1 + PLACE_GAIN**2 / width)
+    tower.embeddings.position_embedding.weight.normal_(0, 0.02, generator=generator)
 
 
 def _init_merger(tower: Glm4vVisionModel, generator: torch.Generator) -> None:
@@ -313,6 +275,19 @@ class CharHeads(nn.Module):
         width, size = int(spec.vision["hidden_size"]), int(spec.vision["out_hidden_size"])
         self.patch = nn.Linear(width, self.slots_4k.shape[1] * NUM_CLASSES)
         self.token = nn.Linear(size, style.num_slots * NUM_CLASSES)
+        self._look_at_own_patch()
+
+    @torch.no_grad()
+    def _look_at_own_patch(self) -> None:
+        """Begin with each slot read from the subspaces of the patches that it lies in."""
+        size = self.token.in_features
+        share = size // MERGE**2
+        weight_KVE = self.token.weight.view(self.style.num_slots, NUM_CLASSES, size)
+        near_KE = torch.zeros(self.style.num_slots, size)
+        for patch, slots in enumerate(self.slots_4k):
+            near_KE[slots, patch * share : (patch + 1) * share] = 1
+        gain_K = (size / near_KE.sum(1)).sqrt()
+        weight_KVE *= (near_KE * gain_K[:, None])[:, None]
 
     def token_logits(self, encoded: Encoded) -> Float[Tensor, "B T K V"]:
         """Return logits of the character in each slot of each visual token."""

@@ -25,22 +25,30 @@ from torch import nn
 from transformers.models.glm4v.modeling_glm4v import Glm4vVisionModel
 
 from glyph.errors import ConfigError, GlyphError
-from glyph.train.nano.corpus import TextMixture, book_mixture, random_mixture, training_mixture
-from glyph.train.nano.pages import LabelledPages, chars_per_page, read_slots, render_labelled
-from glyph.train.nano.spec import CELL_PX, NanoSpec, NanoStyle, load_spec
+from glyph.train.nano.corpus import TextMixture, training_mixture
+from glyph.train.nano.pages import LabelledPages
+from glyph.train.nano.reading import (
+    CharacterErrors,
+    HeldOut,
+    character_errors,
+    held_out_pages,
+    sample_pages,
+)
+from glyph.train.nano.spec import CELL_PX, NanoSpec, load_spec
 from glyph.train.nano.vision import (
     CharHeads,
     build_tower,
     class_of,
     encode_pages,
     initialise,
-    slot_of,
 )
 
 BLOCK_STEPS = 32
 """Steps whose pages are rendered together."""
 
-EVAL_SEED = 977
+MERGER_RATE_SHARE = 0.3
+"""The merger begins as a wide near-identity; at the full rate, noise drowns it."""
+
 TYPICAL_SIZE_PX, TYPICAL_PAGES = (168, 112), 64
 
 
@@ -149,118 +157,6 @@ def _split(
         yield LabelledPages(pages.style, pages.plane_PHW[part], pages.slot_PRCK[part])
 
 
-def sample_pages(
-    mixture: TextMixture,
-    rng: np.random.Generator,
-    style: NanoStyle,
-    size_px: tuple[int, int],
-    num_pages: int,
-) -> LabelledPages:
-    """Render pages of fresh text."""
-    width_px, height_px = size_px
-    text = mixture.sample(rng, num_pages * chars_per_page(style, width_px, height_px))
-    return render_labelled(text, style, width_px, height_px, num_pages=num_pages)
-
-
-# -- evaluation ------------------------------------------------------------------------------
-
-
-def edit_distance(one: str, other: str) -> int:
-    """Return the Levenshtein distance of two strings.
-
-    Example:
-        >>> edit_distance("kitten", "sitting")
-        3
-    """
-    other_N = np.array([ord(c) for c in other])
-    steps_N = np.arange(len(other) + 1)
-    row_N = steps_N.copy()
-    for index, char in enumerate(one):
-        swapped_N = np.minimum(row_N[1:] + 1, row_N[:-1] + (other_N != ord(char)))
-        best_N = np.concatenate(([index + 1], swapped_N))
-        # An insertion costs one a step, so the best start is a running minimum.
-        row_N = np.minimum.accumulate(best_N - steps_N) + steps_N
-    return int(row_N[-1])
-
-
-@dataclass(frozen=True, slots=True)
-class CharacterErrors:
-    """Edit distance of read lines to true lines, summed.
-
-    Attributes:
-        edits: Insertions, deletions and replacements.
-        chars: Characters of the true lines.
-        pages: Pages read.
-    """
-
-    edits: int
-    chars: int
-    pages: int
-
-    @property
-    def rate(self) -> float:
-        """Edits for each true character."""
-        return self.edits / max(self.chars, 1)
-
-
-@torch.no_grad()
-def read_pages(
-    tower: Glm4vVisionModel,
-    heads: CharHeads,
-    plane_BHW: UInt8[np.ndarray, "B H W"],
-) -> list[list[str]]:
-    """Return the lines of each page as the token head reads them."""
-    rows, cols = plane_BHW.shape[1] // CELL_PX, plane_BHW.shape[2] // CELL_PX
-    classes = heads.token_logits(encode_pages(tower, plane_BHW)).argmax(-1)
-    slot_BRCK = slot_of(classes).reshape(len(plane_BHW), rows, cols, -1)
-    return [read_slots(slot_RCK, heads.style) for slot_RCK in slot_BRCK]
-
-
-def character_errors(
-    tower: Glm4vVisionModel, heads: CharHeads, pages: LabelledPages, batch_tokens: int = 192
-) -> CharacterErrors:
-    """Return how well the token head reads pages, line by line."""
-    height_px, width_px = pages.plane_PHW.shape[1:]
-    batch = max(batch_tokens * CELL_PX**2 // (width_px * height_px), 1)
-    edits = chars = 0
-    for start in range(0, len(pages.plane_PHW), batch):
-        part = slice(start, start + batch)
-        read = read_pages(tower, heads, pages.plane_PHW[part])
-        for lines, slot_RCK in zip(read, pages.slot_PRCK[part], strict=True):
-            for line, truth in zip(lines, read_slots(slot_RCK, pages.style), strict=True):
-                edits += 0 if line == truth else edit_distance(line, truth)
-                chars += len(truth)
-    return CharacterErrors(edits, chars, len(pages.plane_PHW))
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Pages of text that training never sees.
-
-    Attributes:
-        name: Style, text and page size.
-        pages: The pages.
-    """
-
-    name: str
-    pages: LabelledPages
-
-
-def held_out_pages(
-    books: Path, styles: tuple[str, ...], size_px: tuple[int, int], num_pages: int, seed: int
-) -> list[HeldOut]:
-    """Return pages of prose from held-out books and of random strings, for each style."""
-    spec = load_spec()
-    texts = {"prose": book_mixture(books), "random": random_mixture()}
-    found: list[HeldOut] = []
-    for name in styles:
-        for kind, mixture in texts.items():
-            rng = np.random.default_rng([EVAL_SEED, seed])
-            pages = sample_pages(mixture, rng, spec.style(name), size_px, num_pages)
-            found.append(HeldOut(f"{name}-{kind}-{size_px[0]}x{size_px[1]}", pages))
-    return found
-
-
 # -- run -------------------------------------------------------------------------------------
 
 
@@ -271,9 +167,12 @@ class VisionRun:
         recipe: What to train.
         mixture: Training text.
         folder: Where checkpoints and metrics go; a checkpoint there is resumed.
+        start: Checkpoint of another run to take weights from, for a new style or page size.
     """
 
-    def __init__(self, recipe: VisionRecipe, mixture: TextMixture, folder: Path):
+    def __init__(
+        self, recipe: VisionRecipe, mixture: TextMixture, folder: Path, start: Path | None = None
+    ):
         spec = load_spec()
         self.recipe = recipe
         self.folder = folder
@@ -288,13 +187,23 @@ class VisionRun:
         )
         self._parameters = [*self.tower.parameters(), *self.heads.parameters()]
         self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+            _parameter_groups(self.tower, self._parameters), betas=(0.9, 0.98), weight_decay=0.01
         )
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "vision.pt").exists():
             self.load(folder / "vision.pt")
+        elif start is not None:
+            self._start_from(start)
         else:
             initialise(self.tower, self._typical_pages(), recipe.seed)
+
+    def _start_from(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        self.tower.load_state_dict(state["tower"])
+        known = self.heads.state_dict()
+        self.heads.load_state_dict(
+            {**known, **{key: value for key, value in state["heads"].items() if key in known}}
+        )
 
     def _typical_pages(self) -> UInt8[np.ndarray, "B H W"]:
         recipe, spec = self.recipe, load_spec()
@@ -349,7 +258,7 @@ class VisionRun:
         if not bool(torch.isfinite(loss)):
             self._save_bad(pages)
         for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.rate(self.step)
+            group["lr"] = self.recipe.rate(self.step) * group["share"]
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._parameters, 1.0)
@@ -436,6 +345,17 @@ class VisionRun:
         self.step, self.best = state["step"], state["best"]
 
 
+def _parameter_groups(
+    tower: Glm4vVisionModel, parameters: list[nn.Parameter]
+) -> list[dict[str, Any]]:
+    merging = [*tower.downsample.parameters(), *tower.merger.parameters()]
+    known = {id(parameter) for parameter in merging}
+    return [
+        {"params": [p for p in parameters if id(p) not in known], "share": 1.0},
+        {"params": merging, "share": MERGER_RATE_SHARE},
+    ]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train from the command line."""
     parser = argparse.ArgumentParser(description="Train the vision tower of the nano reader.")
@@ -450,6 +370,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tokens-per-step", type=int, default=144)
     parser.add_argument("--eval-every", type=int, default=250)
     parser.add_argument("--eval-pages", type=int, default=12)
+    parser.add_argument("--start", type=Path, help="checkpoint of another run to begin with")
     parser.add_argument("--pid-file", type=Path, help="where to write the process id")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -463,7 +384,7 @@ def main(arguments: list[str] | None = None) -> None:
         tokens_per_step=given.tokens_per_step,
     )
     mixture = training_mixture(given.novels, random_share=recipe.random_share)
-    run = VisionRun(recipe, mixture, given.out)
+    run = VisionRun(recipe, mixture, given.out, given.start)
     held_out = held_out_pages(given.books, recipe.styles, (168, 112), given.eval_pages, seed=0)
     run.train(held_out=held_out, seconds=given.hours * 3600, eval_every=given.eval_every)
 

@@ -1,0 +1,251 @@
+"""The verbs that read pages, and the one that looks at the machine: ask, probe, doctor."""
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from glyph.cli.console import FAILED, make_console, print_json, progress_bar
+from glyph.cli.costs import style_of_ratio
+from glyph.cli.options import (
+    BaseUrlOption,
+    FileArgument,
+    JsonOption,
+    KindOption,
+    PresetOption,
+    SettingsOption,
+    UnwrapOption,
+    fields_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glyph.api import Asked
+    from glyph.documents import Document
+    from glyph.probe import Legibility, ProbeResult
+    from glyph.readers import Reader
+
+ReaderOption = Annotated[
+    str,
+    typer.Option(
+        "--reader",
+        "-r",
+        metavar="NAME",
+        help="Who reads: ocr, on this machine, or openai:MODEL behind an endpoint.",
+    ),
+]
+
+
+def _open(name: str, base_url: str | None, on_page: "Callable[[int, int], None]") -> "Reader":
+    from glyph.readers import open_reader
+
+    options: dict[str, Any] = {}
+    if base_url is not None:
+        options["base_url"] = base_url
+    if name == "ocr":
+        options["on_page"] = on_page
+    return open_reader(name, **options)
+
+
+def ask(
+    file: FileArgument,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What to answer.")],
+    reader: ReaderOption = "ocr",
+    base_url: BaseUrlOption = None,
+    preset: PresetOption = None,
+    settings: SettingsOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="NAME", help="Price and fit pages for this model."),
+    ] = None,
+    kind: KindOption = None,
+    unwrap: UnwrapOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Render a text, let a reader read the pages, and answer a question from what it read.
+
+    The reader sees pixels and the question, never the text. The answer comes with its page, and
+    with its place in the text where the reader points at one.
+    """
+    from glyph import api
+    from glyph.documents import load_document
+
+    begin = time.perf_counter()
+    fields = fields_of(settings)
+    document = load_document(file, kind=kind, unwrap=unwrap)
+    with progress_bar(1, "reading pages", quiet=as_json) as show:
+        asked = api.ask(
+            document,
+            question,
+            reader=_open(reader, base_url, lambda done, total: show(done / total)),
+            preset=preset,
+            model=model,
+            **fields,
+        )
+    seconds = time.perf_counter() - begin
+    if as_json:
+        print_json(_ask_values(asked, document, seconds))
+    else:
+        _print_answer(asked, document, seconds)
+
+
+def _ask_values(asked: "Asked", document: "Document", seconds: float) -> dict[str, Any]:
+    answer, cost = asked.answer, asked.cost
+    to_source = document.source.to_source
+    return {
+        "answer": answer.text,
+        "quote": answer.quote,
+        "confidence": answer.confidence,
+        "reader": answer.reader,
+        "pages": [index + 1 for index in answer.pages],
+        "page": answer.pages[0] + 1 if answer.pages and answer.box else None,
+        "box": asdict(answer.box) if answer.box else None,
+        "spans": [list(span) for span in asked.spans],
+        "source_spans": [to_source(span).tolist() for span in asked.spans],
+        "source_text": _text_under(asked, document),
+        "usage": asdict(answer.usage),
+        "num_pages": asked.num_pages,
+        "model": cost.model if cost else None,
+        "text_tokens": cost.text_tokens if cost else None,
+        "visual_tokens": cost.visual_tokens if cost else None,
+        "ratio": cost.ratio if cost else None,
+        "warnings": list(cost.warnings) if cost else [],
+        "seconds": seconds,
+    }
+
+
+def _text_under(asked: "Asked", document: "Document") -> str:
+    return "".join(document.text[start:end] for start, end in asked.spans)
+
+
+def _print_answer(asked: "Asked", document: "Document", seconds: float) -> None:
+    from rich.text import Text
+
+    console, answer, cost = make_console(), asked.answer, asked.cost
+    console.print(Text(answer.text, style="bold"))
+    if answer.quote and answer.quote != answer.text:
+        console.print(Text(f'  read     "{" ".join(answer.quote.split())}"'))
+    if answer.pages and answer.box:
+        box = answer.box
+        place = (
+            f"  at       page {answer.pages[0] + 1} of {asked.num_pages}, pixels "
+            f"{box.left_px},{box.top_px} to {box.right_px},{box.bottom_px}"
+        )
+        if asked.spans:
+            first, last = document.source.to_source((asked.spans[0][0], asked.spans[-1][1]))
+            place += f"; characters {first:,} to {last:,} of the source"
+        console.print(Text(place))
+    sure = "" if answer.confidence is None else f", confidence {answer.confidence:.2f}"
+    console.print(Text(f"  by       {answer.reader}{sure}, {seconds:.1f} s"))
+    if answer.usage.input_tokens is not None:
+        usage = f"{answer.usage.input_tokens:,} in, {answer.usage.output_tokens or 0:,} out"
+        console.print(Text(f"  tokens   {usage}, as counted by the endpoint"))
+    if cost is not None:
+        console.print(
+            Text.assemble(
+                f"  pages    {cost.pages:,}; {cost.visual_tokens:,} visual tokens of {cost.model} "
+                f"in place of {cost.text_tokens:,} text tokens, ",
+                (f"{cost.ratio:.2f}x", style_of_ratio(cost.ratio)),
+            )
+        )
+        for warning in cost.warnings:
+            console.print(Text(f"warning: {warning}", style="yellow"))
+
+
+def probe(
+    preset: PresetOption = None,
+    reader: ReaderOption = "ocr",
+    base_url: BaseUrlOption = None,
+    settings: SettingsOption = None,
+    lines: Annotated[int, typer.Option(help="Lines of each kind of text, 2 to 100.")] = 24,
+    seed: Annotated[int, typer.Option(help="Of the texts that are drawn.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure whether a reader can read a preset: words, which can be guessed, and strings.
+
+    CER is the character error rate: characters replaced, left out or added, over all characters.
+    """
+    from glyph.api import make_config
+    from glyph.probe import probe as run_probe
+
+    config = make_config(preset, **fields_of(settings))
+    with progress_bar(2, "reading pages", quiet=as_json) as show:
+        opened = _open(reader, base_url, lambda done, total: None)
+        result = run_probe(opened, config, seed=seed, lines=lines, on_page=show)
+    if as_json:
+        print_json({"preset": preset or "default", "seed": seed, "lines": lines, **asdict(result)})
+    else:
+        _print_probe(result, preset)
+
+
+def _print_probe(result: "ProbeResult", preset: str | None) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("text", style="bold", no_wrap=True)
+    for header in ("CER", "95 % interval", "read exactly", "characters"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("most frequent errors")
+    for name, found in (("words", result.words), ("random strings", result.strings)):
+        table.add_row(
+            name,
+            f"{found.cer:.2%}",
+            f"{found.cer_low:.2%} to {found.cer_high:.2%}",
+            f"{found.exact:.1%}",
+            f"{found.num_chars:,}",
+            Text(_confusions(found)),
+        )
+    console = make_console()
+    console.print(
+        Text.assemble(
+            (preset or "default preset", "bold"),
+            f" read by {result.reader}, {result.num_pages} pages in {result.seconds:.1f} s",
+        )
+    )
+    console.print(table)
+    console.print(Text(f"{result.reader} {result.verdict}", style="bold"))
+
+
+def _confusions(found: "Legibility") -> str:
+    shown = (
+        f"{_visible(each.expected)} as {_visible(each.read)} x{each.count}"
+        for each in found.confusions[:5]
+    )
+    return ", ".join(shown) or "none"
+
+
+def _visible(char: str) -> str:
+    return {"": "nothing", " ": "blank"}.get(char, char)
+
+
+def doctor(base_url: BaseUrlOption = None, as_json: JsonOption = False) -> None:
+    """Say what is installed, what works, and what to do about the rest.
+
+    Exits with 1 when a part is broken that rendering, pricing or an installed reader needs.
+    """
+    from rich.text import Text
+
+    from glyph.doctor import Check, examine
+
+    signs = {"ok": ("ok    ", "green"), "note": ("-     ", "yellow"), "broken": ("BROKEN", "red")}
+    console = make_console()
+    checks: list[Check] = []
+    for check in examine(base_url):
+        checks.append(check)
+        if not as_json:
+            console.print(
+                Text.assemble(
+                    signs[check.status], "  ", (f"{check.name:<18}", "bold"), check.detail
+                )
+            )
+            if check.remedy:
+                console.print(Text(f"{'':<26}{check.remedy}", style="dim"))
+    is_well = all(check.status != "broken" for check in checks)
+    if as_json:
+        print_json({"ok": is_well, "checks": [asdict(check) for check in checks]})
+    if not is_well:
+        raise typer.Exit(FAILED)
