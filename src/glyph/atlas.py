@@ -81,6 +81,7 @@ class Atlas:
         self._local = threading.local()
         self.bitmaps = BitmapStore(levels)
         self.missing: set[int] = set()
+        self.is_missing = np.zeros(0x110000, np.bool_)
         self.blank_slot = self._new_slot(0, 0, None)
 
     # -- what layout asks --------------------------------------------------------------------
@@ -146,14 +147,18 @@ class Atlas:
     def slot_of_text(self, text: str) -> int:
         """Return one slot that shows a short text, such as a newline marker."""
         if text not in self._slot_of_text:
+            indices = range(len(self._families))
+            has_all = (i for i in indices if all(self.draws(i, ord(char)) for char in text))
+            face_index = next(has_all, 0)
+            face = self.face(face_index)
             glyphs: list[tuple[int, float]] = []
             x64 = 0
             for char in text:
-                glyph = self.primary.glyph_of(ord(char))
+                glyph = face.glyph_of(ord(char))
                 glyphs.append((glyph, x64 / SUBPIXELS))
-                x64 += self.primary.advance64(glyph)
+                x64 += face.advance64(glyph)
             with self._lock:
-                self._slot_of_text[text] = self._new_slot(x64, 0, glyphs)
+                self._slot_of_text[text] = self._new_slot(x64, face_index, glyphs)
         return self._slot_of_text[text]
 
     # -- making slots ------------------------------------------------------------------------
@@ -170,6 +175,7 @@ class Atlas:
         if codepoint == 0xA0:
             return self.slot_of(" ")
         self.missing.add(codepoint)
+        self.is_missing[codepoint] = True
         return self._missing_slot(codepoint)
 
     def _find(self, codepoint: int) -> tuple[int, int] | None:

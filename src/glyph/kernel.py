@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from glyph.bitmaps import BitmapStore
+from glyph.bitmaps import PHASES, BitmapStore
 from glyph.linebreak import break_table, numpy_breaks
 from glyph.pages import Glyphs
 
@@ -270,7 +270,9 @@ def _blit(
     plane: UInt8[np.ndarray, " S"], width: int, height: int, bitmaps: BitmapStore, g: Glyphs
 ) -> None:
     quarter = (g.x64_N + 8) >> 4
-    bitmap = g.slot_N * 4 + (quarter & 3)
+    bitmap = g.slot_N * PHASES + (quarter & 3)
+    if len(bitmap) and not (0 <= bitmap.min() and bitmap.max() < len(bitmaps.offset_K)):
+        raise ValueError("blit: a slot is outside the bitmaps")
     _, w, rows, left, top = bitmaps.shape_K5[bitmap].T.astype(np.int64)
     x, y = (quarter >> 2) + left, g.baseline_N - top
     inside = (x >= 0) & (y >= 0) & (x + w <= width) & (y + rows <= height)

@@ -26,7 +26,14 @@ from glyph.pagebuild import Chunk, OpenPage, PageBuilder
 from glyph.pages import SUBPIXELS, PageLayout
 from glyph.paginate import Paginator, Places
 from glyph.shaping import ShapedBlock, Shaper, visual_order
-from glyph.unicode_data import LineBreak, is_cluster_extend, line_break_class, needs_shaping
+from glyph.unicode_data import (
+    Bidi,
+    LineBreak,
+    bidi_class,
+    is_cluster_extend,
+    line_break_class,
+    needs_shaping,
+)
 
 BLOCK_CHARS = 1 << 16
 LOOK_AHEAD_CHARS = 4096
@@ -95,13 +102,20 @@ class Layout:
         builder = PageBuilder(self._config, self._atlas)
         start, size = 0, len(self._text)
         while start < size:
-            stop = min(start + BLOCK_CHARS, size)
+            stop = self._block_end(start)
             chunk, consumed = self._lay_out(start, stop, is_final=stop == size)
             start += consumed
             for page in builder.add(chunk):
                 yield builder.finish(page, is_closed=self._is_closed(page), is_last=False)
         if size:
             yield builder.finish(builder.rest(), is_closed=False, is_last=True)
+
+    def _block_end(self, start: int) -> int:
+        """Return where the block ends: with a paragraph, so that only huge ones are cut."""
+        stop = start + BLOCK_CHARS
+        if stop >= len(self._text):
+            return len(self._text)
+        return self._text.rfind("\n", start, stop) + 1 or stop
 
     def _is_closed(self, page: OpenPage) -> bool:
         follows = len(self._text) - page.end
@@ -110,6 +124,7 @@ class Layout:
         return not self._config.newline_marker and self._text.find("\n", page.end - 1) >= 0
 
     def _lay_out(self, start: int, stop: int, *, is_final: bool) -> tuple[Chunk, int]:
+        open_level = self._open_level
         block = self._prepare(start, stop)
         lines = self._fill(block, is_final=is_final)
         if not lines.consumed:
@@ -129,12 +144,13 @@ class Layout:
             lines, places, starts_paragraph_L, ends_paragraph_L, base_L
         )
         self._count_missing(block.codepoints_N[: lines.consumed])
-        self._carry(block, lines, ends_newline=bool(newline_L[-1]))
+        self._at_paragraph_start = bool(newline_L[-1])
+        self._open_level = _level_after(block, lines.consumed)
         glyphs = _place_glyphs(block, lines, gap_N, left64_L, extra64_L)
         chunk = Chunk(
             end_L=end_L.astype(np.int64) + start,
             start=start,
-            look_ahead=_look_ahead(block, is_final=is_final),
+            look_ahead=_look_ahead(block, open_level, is_final=is_final),
             left64_L=left64_L,
             right64_L=left64_L + lines.width64_L + extra64_L,
             starts_paragraph_L=starts_paragraph_L,
@@ -144,17 +160,11 @@ class Layout:
         return chunk, lines.consumed
 
     def _count_missing(self, codepoints_N: UInt32[np.ndarray, " N"]) -> None:
-        for codepoint in self._atlas.missing:
-            count = int(np.count_nonzero(codepoints_N == codepoint))
-            if count:
+        if self._atlas.missing:
+            lost = codepoints_N[self._atlas.is_missing[codepoints_N]]
+            found, counts = np.unique(lost, return_counts=True)
+            for codepoint, count in zip(found.tolist(), counts.tolist(), strict=True):
                 self.missing[chr(codepoint)] += count
-
-    def _carry(self, block: _Block, lines: FilledLines, *, ends_newline: bool) -> None:
-        self._at_paragraph_start = ends_newline
-        if ends_newline:
-            self._open_level = None
-        elif block.shaped is not None:
-            self._open_level = int(block.shaped.base_N[lines.consumed - 1])
 
     # -- characters --------------------------------------------------------------------------
 
@@ -232,14 +242,33 @@ class Layout:
         )
 
 
-def _look_ahead(block: _Block, *, is_final: bool) -> int | None:
+def _level_after(block: _Block, consumed: int) -> int | None:
+    """Return the level of the paragraph that goes on after a block, or None at its end."""
+    if bidi_class()[block.codepoints_N[consumed - 1]] == Bidi.B:
+        return None
+    # A block that needed no shaping has no right-to-left letters.
+    return int(block.shaped.base_N[consumed - 1]) if block.shaped is not None else 0
+
+
+def _look_ahead(block: _Block, open_level: int | None, *, is_final: bool) -> int | None:
     """Return how much text must follow a page of this block before nothing can change it."""
     if not is_final:
         # The block is full: text appended later lies in other blocks, which it never sees.
         return 0
     # In mixed directions a bracket may pair with one at the far end of its paragraph.
     has_levels = block.shaped is not None and bool(block.shaped.level_N.any())
-    return None if has_levels else LOOK_AHEAD_CHARS
+    if has_levels or not _has_direction(block.codepoints_N, open_level):
+        return None
+    return LOOK_AHEAD_CHARS
+
+
+def _has_direction(codepoints_N: UInt32[np.ndarray, " N"], open_level: int | None) -> bool:
+    """Whether the paragraph a block ends in has a letter; the first one to come decides else."""
+    types_N = bidi_class()[codepoints_N]
+    separators = np.flatnonzero(types_N == Bidi.B)
+    if len(separators):
+        open_level, types_N = None, types_N[separators[-1] + 1 :]
+    return open_level is not None or not len(types_N) or bool((types_N == Bidi.L).any())
 
 
 def _lengths(end_L: Int[np.ndarray, " L"]) -> Int[np.ndarray, " L"]:
@@ -359,7 +388,9 @@ class _LineGeometry:
         else:
             # "left" means where reading begins, so right-to-left paragraphs stand at the right.
             shift64_L = np.where(is_rtl_L, free64_L - extra64_L, 0)
-        indent64_L = np.where(is_rtl_L, 0, indent64_L)
+        # A positive indent of a right-to-left line is at its right; a negative one stays at the
+        # left, where `left_indent_pt` made room for it.
+        indent64_L = np.where(is_rtl_L, np.minimum(indent64_L, 0), indent64_L)
         left64_L = self._column64[places.column_L] + self._inset64 + indent64_L + shift64_L
         return left64_L.astype(np.int32), extra64_L.astype(np.int32)
 

@@ -173,22 +173,26 @@ class PageBuilder:
             glyph_L=np.cumsum(num_glyphs_L) - num_glyphs_L,
         )
         fills = self._fills(pieces, lines) if self._has_fills else ()
-        width_px, height_px = self._crop(lines, fills, is_last=is_last)
+        slots = self._label_slots(page.index)
+        label_px = math.ceil(int(self._atlas.advance64[slots].sum()) / SUBPIXELS)
+        width_px, height_px = self._crop(lines, fills, label_px, is_last=is_last)
         return PageLayout(
             page.index, width_px, height_px, page.start, page.end, is_closed, glyphs, lines,
-            fills, self._label(page.index, width_px, height_px),
+            fills, self._label(slots, width_px, height_px),
         )  # fmt: skip
 
     # -- crop, fills, label ------------------------------------------------------------------
 
-    def _crop(self, lines: Lines, fills: tuple[Fill, ...], *, is_last: bool) -> tuple[int, int]:
+    def _crop(
+        self, lines: Lines, fills: tuple[Fill, ...], label_px: int, *, is_last: bool
+    ) -> tuple[int, int]:
         config = self._config
         width_px, height_px = config.page_size_px
         if config.crop_width:
             right_px = math.ceil(int(lines.right64_L.max()) / SUBPIXELS)
             right_px = max([right_px, *(fill.box.right_px for fill in fills)])
             wanted_px = math.ceil(right_px + config.px(config.margin_x_pt) - 1e-6)
-            width_px = min(width_px, _snap_up(wanted_px, config.grid_px))
+            width_px = min(width_px, _snap_up(max(wanted_px, label_px), config.grid_px))
         if config.crop_last_page and is_last:
             bottom_px = max([int(lines.bottom_L.max()), *(fill.box.bottom_px for fill in fills)])
             bottom_px += self._pitch_px if config.page_label != "none" else 0
@@ -230,10 +234,15 @@ class PageBuilder:
         ground = Fill(inner, FILL_PARAGRAPH)
         return [Fill(outer, FILL_BORDER), ground] if border_px else [ground]
 
-    def _label(self, index: int, width_px: int, height_px: int) -> Glyphs | None:
-        if self._config.page_label == "none":
+    def _label_slots(self, index: int) -> Int32[np.ndarray, " D"]:
+        has_label = self._config.page_label != "none"
+        return self._atlas.slots_of(codepoints_of(str(index + 1) if has_label else ""))
+
+    def _label(
+        self, slots: Int32[np.ndarray, " D"], width_px: int, height_px: int
+    ) -> Glyphs | None:
+        if not len(slots):
             return None
-        slots = self._atlas.slots_of(codepoints_of(str(index + 1)))
         advance64 = self._atlas.advance64[slots]
         pen64 = np.cumsum(advance64) - advance64
         left64 = (width_px * SUBPIXELS - int(advance64.sum())) // 2

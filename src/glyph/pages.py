@@ -135,7 +135,9 @@ class PageLayout:
         left64, right64 = int(lines.left64_L[line]), int(lines.right64_L[line])
         if start > lines.start_L[line] or end < lines.end_L[line]:
             char = glyphs.char_N[first:last] + self.start
-            hit = np.flatnonzero((char >= start) & (char < end))
+            # A character inside a cluster has no glyph of its own; the cluster's box is its box.
+            inside = char[char <= start].max(initial=int(lines.start_L[line]))
+            hit = np.flatnonzero((char >= inside) & (char < end))
             if len(hit):
                 x64 = np.append(glyphs.x64_N[first:last], max(right64, left64))
                 left64 = int(x64[hit].min())

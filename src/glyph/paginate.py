@@ -73,7 +73,8 @@ class Paginator:
             if is_start:
                 at_top = self._y_px <= self._top_px
                 self._y_px += self._frame_px + (0.0 if at_top else self._before_px)
-            below_px = self._pitch_px + (self._frame_px if is_end else 0.0)
+            # Any line may be the last before a page break, where the border is closed.
+            below_px = self._pitch_px + self._frame_px
             if self._y_px + below_px > self._bottom_px + 1e-6 and self._y_px > self._top_px:
                 self._next_column()
                 self._y_px += self._frame_px

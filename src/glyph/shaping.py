@@ -118,11 +118,12 @@ class Shaper:
     def _faces_of(self, codepoints_N: UInt32[np.ndarray, " N"]) -> Int32[np.ndarray, " N"]:
         """Return the face of each character; marks and joiners stay with their base if they can."""
         face_N = self._atlas.faces_of(codepoints_N)
-        extends = np.flatnonzero(is_cluster_extend()[codepoints_N[1:]]) + 1
-        for i in extends[face_N[extends] != face_N[extends - 1]].tolist():
-            codepoint, base_face = int(codepoints_N[i]), int(face_N[i - 1])
-            if self._atlas.draws(base_face, codepoint):
-                face_N[i] = base_face
+        extends_N = is_cluster_extend()[codepoints_N]
+        base_N = np.maximum.accumulate(np.where(extends_N, 0, np.arange(len(face_N))))
+        base_face_N = face_N[base_N]
+        for i in np.flatnonzero(face_N != base_face_N).tolist():
+            if self._atlas.draws(int(base_face_N[i]), int(codepoints_N[i])):
+                face_N[i] = base_face_N[i]
         return face_N
 
     def _shape_run(self, text: str, face_index: int, is_rtl: int, script: str) -> "_Run":
