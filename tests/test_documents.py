@@ -171,6 +171,7 @@ def test_damaged_utf8_is_read_with_marks_where_it_is_damaged():
     assert document.text == "où était l'été déjà passé à côté\n\ufffd\n"
     assert document.notes == ("1 damaged byte sequence shown as U+FFFD",)
     assert load_document("déjà".encode()[:-1]).text == "déj\ufffd"
+    assert load_document("caf\u00e9".encode("cp1252")).text == "café"
 
 
 @pytest.mark.parametrize(

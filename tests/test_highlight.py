@@ -3,13 +3,17 @@
 import dataclasses
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pygments.lexer import RegexLexer
 from pygments.lexers import get_lexer_by_name
+from pygments.token import Keyword
 
 from glyph.documents import Document, document_from_text
 from glyph.errors import ConfigError
@@ -94,6 +98,19 @@ def test_a_lexer_that_loses_its_place_leaves_the_text_plain_and_says_so():
         roles = ink_roles(document)
     assert roles is not None and not roles.any()
     assert str(told[0].message).endswith("of text; the text is shown without colours.")
+
+
+def test_a_lexer_that_changes_characters_leaves_the_text_plain(monkeypatch: pytest.MonkeyPatch):
+    class Shouting(RegexLexer):
+        tokens: ClassVar = {"root": [(r".", Keyword)]}
+
+        def get_tokens_unprocessed(self, text: str) -> Iterator[tuple[int, object, str]]:
+            return super().get_tokens_unprocessed(text.upper())
+
+    monkeypatch.setattr("pygments.lexers.find_lexer_class_by_name", lambda name: Shouting)
+    with pytest.warns(UserWarning, match="loses its place at character 1 of text"):
+        roles = ink_roles(with_language("Abc", "shouting"))
+    assert roles is not None and roles.tolist() == [0, 0, 0]
 
 
 def test_an_unknown_language_names_its_neighbours():

@@ -183,7 +183,7 @@ def check_ink(line: str, has_glyph: list[bool], has_ink: list[bool]) -> None:
             head = i
         else:
             context = [ord(part) for part in line[head : i + 1]]
-            assert not any(part.isspace() for part in line[head : i + 1])
+            assert not set(line[head : i + 1]) & set(" \t\n")
             assert needs_shaping()[context].any() or is_cluster_extend()[context].any()
         assert has_ink[head] or not is_visible(char), f"U+{ord(char):04X} vanished"
 

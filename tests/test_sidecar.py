@@ -1,6 +1,7 @@
 """The sidecar: what is found, what is kept, and that no text makes it slow."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -199,15 +200,16 @@ def test_a_small_budget_keeps_the_hardest_then_what_still_fits_and_counts_the_re
     ),
     st.integers(0, 60),
     st.integers(1, 80),
+    st.sampled_from([count_words, lambda text: len(text) // 8]),
 )
 def test_a_sidecar_keeps_its_budget_and_is_the_same_each_time(
-    strings: list[str], max_tokens: int, page_length: int
+    strings: list[str], max_tokens: int, page_length: int, count_tokens: Callable[[str], int]
 ):
     text = " and then ".join(strings)
     spans = pages_of(text, page_length)
-    sidecar = build_sidecar(text, spans, max_tokens, count_words)
-    assert sidecar == build_sidecar(text, spans, max_tokens, count_words)
-    assert sidecar.num_tokens == count_words(sidecar.render()) <= max_tokens
+    sidecar = build_sidecar(text, spans, max_tokens, count_tokens)
+    assert sidecar == build_sidecar(text, spans, max_tokens, count_tokens)
+    assert sidecar.num_tokens == count_tokens(sidecar.render()) <= max_tokens
     for entry in sidecar.entries:
         touched = {
             page

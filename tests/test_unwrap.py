@@ -1,7 +1,6 @@
 """Unwrapping: hard-wrapped prose is given back, and nothing else is touched."""
 
 import itertools
-import os
 import random
 import re
 import textwrap
@@ -15,8 +14,6 @@ from hypothesis import strategies as st
 from glyph.documents import document_from_text, load_document
 from glyph.unwrap import find_soft_breaks
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(os.environ.get("GLYPH_DATA", ROOT.parent / "shared" / "data"))
 WORDS = re.findall(
     r"\S+",
     """a I the of and was to in that had with his were out-door window-seat shrubbery possibility
@@ -68,6 +65,10 @@ CSV = "name,city,amount,comment\n" + "".join(
         ("Dan", "Perth far in the west", 19, "asked for another invoice copy"),
         ("Eve", "Quito high in the hills", 350, "paid half and promised more"),
     ]
+)
+RECORDS_OF_WORDS = "".join(
+    f"{'the old name of it,some words of it;a place we know,and what is said of it':.{width}}\n"
+    for width in (72, 70, 71, 72, 69, 72, 71, 70, 72)
 )
 TABLE = """\
 Item                      Where it is kept             Number of them
@@ -136,11 +137,10 @@ def test_prose_wrapped_at_any_common_width_is_given_back_exactly(seed: int, widt
         "picture_of_dorian_gray",
     ],
 )
-def test_a_whole_novel_wrapped_again_is_given_back_exactly(book: str, width: int):
-    path = DATA / "books" / f"{book}.txt"
-    if not path.exists():
-        pytest.skip(f"no {path.name} in GLYPH_DATA")
-    text = path.read_bytes().decode()
+def test_a_whole_novel_wrapped_again_is_given_back_exactly(
+    book: str, width: int, data_folder: Path
+):
+    text = (data_folder / "books" / f"{book}.txt").read_bytes().decode()
     document = load_document(wrapped(text, width).encode())
     assert document.text == text
     assert document.notes == (
@@ -155,7 +155,19 @@ def test_text_that_is_already_unwrapped_is_left_alone():
 
 
 @pytest.mark.parametrize(
-    "text", [POEM, FREE_VERSE, CODE, CSV, TABLE, MARKDOWN_LIST, RECORDS, POEM * 30, CODE * 30]
+    "text",
+    [
+        POEM,
+        FREE_VERSE,
+        CODE,
+        CSV,
+        TABLE,
+        MARKDOWN_LIST,
+        RECORDS,
+        RECORDS_OF_WORDS,
+        POEM * 30,
+        CODE * 30,
+    ],
 )
 @pytest.mark.parametrize("name", ["a.txt", "a.md"])
 @pytest.mark.parametrize("unwrap", [None, True])
@@ -163,7 +175,7 @@ def test_lines_that_mean_something_are_never_joined(text: str, name: str, unwrap
     assert document_from_text(text, name=name, unwrap=unwrap).text == text
 
 
-@pytest.mark.parametrize("block", [POEM, CSV, TABLE, MARKDOWN_LIST, RECORDS])
+@pytest.mark.parametrize("block", [POEM, CSV, TABLE, MARKDOWN_LIST, RECORDS, RECORDS_OF_WORDS])
 def test_such_lines_stay_even_within_wrapped_prose(block: str):
     before, after = prose(2, 30), prose(3, 30)
     mixed = f"{before}\n\n{block}\n\n{after}"
@@ -180,6 +192,30 @@ def test_indented_blocks_within_wrapped_prose_are_kept():
 
 def test_paragraphs_without_blank_lines_keep_their_ends():
     text = "First of all, " + "\nThen there was more. ".join(" ".join(WORDS * 4) for _ in range(9))
+    assert document_from_text(wrapped(text, 72)).text == text
+
+
+def test_a_nearly_full_line_that_ends_a_sentence_ends_a_paragraph_only_among_short_ones():
+    short = "of it.\nThe next began with some more words of the same kind as all the others"
+    nearly = "in the old house there were six rooms and a hall with a clock.\nIt struck four times"
+    body = wrapped(" ".join(WORDS * 6), 66)
+    among_short = f"{body}\n{nearly} {short}\n{body}"
+    assert "with a clock.\nIt struck" in document_from_text(among_short).text
+    full_lines = body.rpartition("\n")[0]
+    alone = f"{body}\n\n{full_lines}\n{nearly}"
+    assert "with a clock. It struck" in document_from_text(alone).text
+
+
+def test_a_word_longer_than_the_width_does_not_stop_the_joining():
+    address = "https://example.org/" + "a-very-long-part/" * 6
+    text = re.sub(r"(?m)^((?:\S+ ){30})", rf"\1{address} ", prose(11))
+    assert text.count(address) > 30
+    assert document_from_text(wrapped(text, 72)).text == text
+
+
+def test_a_rule_right_above_or_below_a_paragraph_is_kept():
+    paragraph = " ".join(WORDS * 6)
+    text = f"{'=' * 72}\n{paragraph}\n{'-' * 72}\n{paragraph}\n{'*' * 72}"
     assert document_from_text(wrapped(text, 72)).text == text
 
 

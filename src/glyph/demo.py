@@ -18,16 +18,16 @@ from glyph.documents import Document, document_from_text
 from glyph.errors import DocumentError
 from glyph.output import REPORT, PageHook, Saved, write_atomically
 from glyph.pages import Page
-from glyph.probe import edit_distance
+from glyph.probe import alignment
 from glyph.readers import Answer, Reader, Request
 from glyph.report import ReportAnswer, ReportPages, report_of
 
 NAME = "python-language-reference.txt"
 CHAPTER = "execmodel"
 QUESTIONS = (
-    "What is a scope?",
+    "What is a code block executed in?",
     "Which exception is raised when a name is not found at all?",
-    "Which model of error handling does Python use?",
+    "What happens when an exception is not handled at all?",
 )
 REPORT_PAGES = 12
 
@@ -84,11 +84,16 @@ class ReadBack:
     Attributes:
         num_chars: Characters on the pages read.
         num_errors: Characters that were read wrongly, left out or added.
+        num_letters: Letters and digits among the characters.
+        num_letter_errors: Errors in letters and digits; most others are in rows of dashes and
+            stars under headings.
         answers: To the questions, in order.
     """
 
     num_chars: int
     num_errors: int
+    num_letters: int
+    num_letter_errors: int
     answers: tuple[Answered, ...]
 
 
@@ -166,12 +171,19 @@ def read_back(rendered: Rendered, reader: Reader, on_page: Callable[[int], None]
         transcripts.append(reader.transcribe(page).text)
         on_page(len(transcripts))
     answers = tuple(_answered(question, pages, reader) for question in QUESTIONS)
-    num_chars = num_errors = 0
-    for page, read in zip(pages, transcripts, strict=True):
-        expected = " ".join(text[page.start : page.end].split())
-        num_chars += len(expected)
-        num_errors += edit_distance(expected, " ".join(read.split()))
-    return ReadBack(num_chars, num_errors, answers)
+    drawn = [" ".join(text[page.start : page.end].split()) for page in pages]
+    errors = [
+        old or new
+        for expected, read in zip(drawn, transcripts, strict=True)
+        for _, old, new in alignment(expected, " ".join(read.split()))
+    ]
+    return ReadBack(
+        num_chars=sum(map(len, drawn)),
+        num_errors=len(errors),
+        num_letters=sum(char.isalnum() for expected in drawn for char in expected),
+        num_letter_errors=sum(char.isalnum() for char in errors),
+        answers=answers,
+    )
 
 
 def _answered(question: str, pages: tuple[Page, ...], reader: Reader) -> Answered:

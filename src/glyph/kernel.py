@@ -271,7 +271,7 @@ def _blit(
 ) -> None:
     quarter = (g.x64_N + 8) >> 4
     bitmap = g.slot_N * PHASES + (quarter & 3)
-    if len(bitmap) and not (0 <= bitmap.min() and bitmap.max() < len(bitmaps.offset_K)):
+    if len(bitmap) and not (bitmap.min() >= 0 and bitmap.max() < len(bitmaps.offset_K)):
         raise ValueError("blit: a slot is outside the bitmaps")
     _, w, rows, left, top = bitmaps.shape_K5[bitmap].T.astype(np.int64)
     x, y = (quarter >> 2) + left, g.baseline_N - top

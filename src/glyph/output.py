@@ -312,3 +312,15 @@ def manifest_of(run: Saved) -> dict[str, Any]:
 def sha256_of(text: str) -> str:
     """Return the SHA-256 of a text, lone surrogates included."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def size_text(num_bytes: int) -> str:
+    """Return a size as people say it.
+
+    Example:
+        >>> size_text(940), size_text(13_700_000)
+        ('1 kB', '13.7 MB')
+    """
+    if num_bytes < 1_000_000:
+        return f"{max(round(num_bytes / 1e3), 1):,} kB"
+    return f"{num_bytes / 1e6:,.1f} MB"

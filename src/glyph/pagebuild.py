@@ -55,6 +55,8 @@ class _Piece:
     right64_L: Any
     top_L: Any
     bottom_L: Any
+    frame_top_L: Any
+    frame_bottom_L: Any
     baseline_L: Any
     num_glyphs_L: Any
     starts_paragraph_L: Any
@@ -91,6 +93,7 @@ class PageBuilder:
         self._page = 0
         self._look_ahead: int | None = None
         self._pitch_px = config.px(config.line_height_pt)
+        self._frame_px = config.px(config.border_width_pt + config.border_padding_pt)
         face = atlas.primary
         slack_px = self._pitch_px - (face.ascent64 + face.descent64) / SUBPIXELS
         # Ascender and descender are centred in the line.
@@ -131,6 +134,8 @@ class PageBuilder:
             right64_L=chunk.right64_L,
             top_L=rows(0.0),
             bottom_L=rows(self._pitch_px),
+            frame_top_L=rows(-self._frame_px),
+            frame_bottom_L=rows(self._pitch_px + self._frame_px),
             baseline_L=rows(self._baseline_px),
             num_glyphs_L=num_glyphs_L,
             starts_paragraph_L=chunk.starts_paragraph_L,
@@ -172,7 +177,7 @@ class PageBuilder:
             bottom_L=_join(pieces, "bottom_L"),
             glyph_L=np.cumsum(num_glyphs_L) - num_glyphs_L,
         )
-        fills = self._fills(pieces, lines) if self._has_fills else ()
+        fills = self._fills(pieces) if self._has_fills else ()
         slots = self._label_slots(page.index)
         label_px = math.ceil(int(self._atlas.advance64[slots].sum()) / SUBPIXELS)
         width_px, height_px = self._crop(lines, fills, label_px, is_last=is_last)
@@ -200,8 +205,9 @@ class PageBuilder:
             height_px = min(height_px, _snap_up(wanted_px, config.grid_px))
         return width_px, height_px
 
-    def _fills(self, pieces: tuple[_Piece, ...], lines: Lines) -> tuple[Fill, ...]:
+    def _fills(self, pieces: tuple[_Piece, ...]) -> tuple[Fill, ...]:
         """Return background and border of each paragraph on the page, column by column."""
+        top_L, bottom_L = _join(pieces, "frame_top_L"), _join(pieces, "frame_bottom_L")
         starts_L = _join(pieces, "starts_paragraph_L")
         column_L = _join(pieces, "column_L")
         begins_L = starts_L.copy()
@@ -211,14 +217,11 @@ class PageBuilder:
         lasts = np.append(firsts[1:], len(begins_L)) - 1
         fills: list[Fill] = []
         for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-            fills += self._frame(
-                int(column_L[first]), int(lines.top_L[first]), int(lines.bottom_L[last])
-            )
+            fills += self._frame(int(column_L[first]), int(top_L[first]), int(bottom_L[last]))
         return tuple(fills)
 
     def _frame(self, column: int, top_px: int, bottom_px: int) -> list[Fill]:
         config = self._config
-        padding_px = round(config.px(config.border_padding_pt))
         border_px = round(config.px(config.border_width_pt))
         if config.border_width_pt > 0:
             border_px = max(border_px, 1)
@@ -226,10 +229,9 @@ class PageBuilder:
         column_px = config.px(config.margin_x_pt) + column * step_px
         left_px = round(column_px + config.px(config.left_indent_pt))
         right_px = round(column_px + config.column_width_px - config.px(config.right_indent_pt))
-        grow_px = padding_px + border_px
-        outer = Box(left_px, top_px - grow_px, right_px, bottom_px + grow_px)
+        outer = Box(left_px, top_px, right_px, bottom_px)
         inner = Box(
-            left_px + border_px, top_px - padding_px, right_px - border_px, bottom_px + padding_px
+            left_px + border_px, top_px + border_px, right_px - border_px, bottom_px - border_px
         )
         ground = Fill(inner, FILL_PARAGRAPH)
         return [Fill(outer, FILL_BORDER), ground] if border_px else [ground]

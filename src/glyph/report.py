@@ -20,7 +20,7 @@ import numpy as np
 from glyph.api import is_proxy
 from glyph.config import RenderConfig, field_specs
 from glyph.encode import encode_png
-from glyph.output import Saved
+from glyph.output import Saved, size_text
 from glyph.pages import SUBPIXELS, Box, Lines, Page
 from glyph.tokens import Cost
 
@@ -152,7 +152,7 @@ def _numbers(run: Saved) -> str:
     cost = run.costs[0]
     rows = (
         ("Characters", f"{len(run.document.text):,}", run.document.kind),
-        ("Pages", f"{cost.pages:,}", f"{run.num_bytes / 1e6:,.1f} MB of {run.format.upper()}"),
+        ("Pages", f"{cost.pages:,}", f"{size_text(run.num_bytes)} of {run.format.upper()}"),
         ("Tokens as text", f"{cost.text_tokens:,}", cost.tokenizer),
         ("Tokens as pages", f"{cost.visual_tokens:,}", cost.model),
         ("Text tokens per visual token", f"{cost.ratio:.2f}", _verdict(cost)),
@@ -281,6 +281,8 @@ def _fields(config: RenderConfig) -> str:
     for name, spec in field_specs().items():
         value = getattr(config, name)
         shown = f"{value:g}" if isinstance(value, float) else str(value)
+        if isinstance(value, bool):
+            shown = "yes" if value else "no"
         unit = f" {spec.unit}" if spec.unit in ("pt", "px", "dpi") else ""
         changed = ' class="changed"' if value != getattr(default, name) else ""
         rows.append(

@@ -1,4 +1,4 @@
-"""Task pages: answers stand where the queries say, and nothing leaks from training to evaluation."""
+"""Task pages: answers stand where queries say, and nothing leaks from training to evaluation."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,8 @@ from glyph.train.nano.scoring import EVAL_STREAM, TRAIN_STREAM, generator
 from glyph.train.nano.spec import chars_of, load_spec
 from glyph.train.nano.tasks import (
     NEEDLE_HEAD,
-    Query,
     TaskMaker,
     TaskMix,
-    TaskPage,
     log_uniform,
     wrap,
 )
@@ -32,16 +30,6 @@ EVERYTHING = TaskMix(
 def maker(seed: int, size: tuple[int, int] = (168, 112), mix: TaskMix = EVERYTHING) -> TaskMaker:
     grid = MonoGrid(load_spec().style("A"), *size)
     return TaskMaker(grid, random_mixture(), mix, generator(seed, TRAIN_STREAM))
-
-
-def said_at(page: TaskPage, query: Query) -> str:
-    """Return what stands on the page at the places of the answer, a blank behind a line."""
-    said = ""
-    for place in query.places:
-        if place is not None:
-            line, column = place
-            said += (page.lines[line] + " ")[column]
-    return said
 
 
 @settings(max_examples=60, deadline=None)

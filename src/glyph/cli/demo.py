@@ -83,8 +83,8 @@ def _read(console: "Console | None", rendered: "Rendered") -> "ReadBack | None":
         _step(
             console,
             "Read",
-            f"reading {len(pages)} of {len(rendered.run.pages)} pages from their pixels: {numbers}, "
-            f"topic '{CHAPTER}', with reader {reader.name}",
+            f"reading {len(pages)} of {len(rendered.run.pages)} pages from their pixels: "
+            f"{numbers}, topic '{CHAPTER}', with reader {reader.name}",
         )
     with progress_bar(len(pages), "reading", quiet=console is None) as show:
         return read_back(rendered, reader, show)
@@ -92,6 +92,7 @@ def _read(console: "Console | None", rendered: "Rendered") -> "ReadBack | None":
 
 def _print_rendered(console: "Console", rendered: "Rendered", seconds: float) -> None:
     from glyph.kernel import kernel_name
+    from glyph.output import size_text
 
     run = rendered.run
     num_chars = len(run.document.text)
@@ -99,7 +100,7 @@ def _print_rendered(console: "Console", rendered: "Rendered", seconds: float) ->
         console,
         "Render",
         f"{num_chars:,} characters -> {len(run.pages)} pages in {run.folder} "
-        f"({run.num_bytes / 1e6:.1f} MB of PNG, preset {run.preset})",
+        f"({size_text(run.num_bytes)} of PNG, preset {run.preset})",
     )
     speed = f"{num_chars / seconds / 1e6:.1f} million characters a second"
     _step(console, "", f"{seconds:.2f} s, {speed}, {kernel_name()} kernel\n")
@@ -108,12 +109,14 @@ def _print_rendered(console: "Console", rendered: "Rendered", seconds: float) ->
 
 
 def _print_read(console: "Console", rendered: "Rendered", read: "ReadBack", seconds: float) -> None:
-    rate = f"{read.num_errors / read.num_chars:.2%}"
+    of_all = f"{read.num_errors / read.num_chars:.2%}"
+    of_letters = f"{read.num_letter_errors / read.num_letters:.2%}"
+    _step(console, "", f"{read.num_chars:,} characters in {seconds:.0f} s. Compared with the text")
     _step(
         console,
         "",
-        f"{read.num_chars:,} characters in {seconds:.0f} s; compared with the text afterwards, "
-        f"{rate} of them were read wrongly\n",
+        f"afterwards: {of_letters} of letters and digits were read wrongly, {of_all} of all "
+        "characters\n",
     )
     _step(console, "Ask", "answered from what was read, not from the text")
     for each in read.answers:
@@ -126,8 +129,8 @@ def _print_answer(console: "Console", rendered: "Rendered", each: "Answered") ->
     from rich.text import Text
 
     answer = each.answer
-    console.print(Padding(Text(f"? {each.question}", style="dim"), (0, 0, 0, 8)))
-    console.print(Padding(Text(answer.text, style="bold"), (0, 0, 0, 10)))
+    console.print(Padding(Text(f"? {each.question}", style="dim"), (0, 0, 0, 8), expand=False))
+    console.print(Padding(Text(answer.text, style="bold"), (0, 0, 0, 10), expand=False))
     if answer.pages and answer.box:
         box = answer.box
         place = (
@@ -136,7 +139,7 @@ def _print_answer(console: "Console", rendered: "Rendered", each: "Answered") ->
         )
         if each.spans:
             place += f", characters {each.spans[0][0]:,} to {each.spans[-1][1]:,} of the text"
-        console.print(Padding(Text(place, style="dim"), (0, 0, 0, 10)))
+        console.print(Padding(Text(place, style="dim"), (0, 0, 0, 10), expand=False))
 
 
 def _values(rendered: "Rendered", seconds: float) -> dict[str, Any]:
@@ -157,6 +160,8 @@ def _read_values(rendered: "Rendered", read: "ReadBack", seconds: float) -> dict
         "characters": read.num_chars,
         "errors": read.num_errors,
         "cer": read.num_errors / read.num_chars,
+        "letters": read.num_letters,
+        "letter_errors": read.num_letter_errors,
         "seconds": seconds,
         "answers": [
             {

@@ -118,7 +118,7 @@ def _print_run(run: "Saved", seconds: float, *, has_report: bool) -> None:
     from rich.text import Text
 
     from glyph.api import is_proxy
-    from glyph.output import REPORT
+    from glyph.output import REPORT, size_text
 
     console, cost, document = make_console(), run.costs[0], run.document
     pages = f"{cost.pages:,} page{'' if cost.pages == 1 else 's'}"
@@ -127,7 +127,7 @@ def _print_run(run: "Saved", seconds: float, *, has_report: bool) -> None:
             (document.name, "bold"),
             f"  {len(document.text):,} characters  ->  ",
             (pages, "bold"),
-            f" in {run.folder} ({run.format}, {run.num_bytes / 1e6:,.1f} MB, preset {run.preset})",
+            f" in {run.folder} ({run.format}, {size_text(run.num_bytes)}, preset {run.preset})",
         )
     )
     close = f", close to that of {cost.model}" if is_proxy(cost) else ""

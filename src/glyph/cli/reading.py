@@ -22,7 +22,10 @@ from glyph.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import Console
+
     from glyph.api import Asked
+    from glyph.doctor import Check
     from glyph.documents import Document
     from glyph.probe import Legibility, ProbeResult
     from glyph.readers import Reader
@@ -227,25 +230,35 @@ def doctor(base_url: BaseUrlOption = None, as_json: JsonOption = False) -> None:
 
     Exits with 1 when a part is broken that rendering, pricing or an installed reader needs.
     """
-    from rich.text import Text
+    from glyph.doctor import examine
 
-    from glyph.doctor import Check, examine
-
-    signs = {"ok": ("ok    ", "green"), "note": ("-     ", "yellow"), "broken": ("BROKEN", "red")}
-    console = make_console()
+    console = None if as_json else make_console()
     checks: list[Check] = []
     for check in examine(base_url):
         checks.append(check)
-        if not as_json:
-            console.print(
-                Text.assemble(
-                    signs[check.status], "  ", (f"{check.name:<18}", "bold"), check.detail
-                )
-            )
-            if check.remedy:
-                console.print(Text(f"{'':<26}{check.remedy}", style="dim"))
+        if console is not None:
+            _print_check(console, check)
     is_well = all(check.status != "broken" for check in checks)
     if as_json:
         print_json({"ok": is_well, "checks": [asdict(check) for check in checks]})
     if not is_well:
         raise typer.Exit(FAILED)
+
+
+def _print_check(console: "Console", check: "Check") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    sign, style = {
+        "ok": ("ok", "green"),
+        "note": ("-", "yellow"),
+        "broken": ("BROKEN", "bold red"),
+    }[check.status]
+    row = Table.grid(padding=(0, 2))
+    row.add_column(min_width=6)
+    row.add_column(min_width=16, style="bold", no_wrap=True)
+    row.add_column(overflow="fold")
+    row.add_row(Text(sign, style=style), check.name, Text(check.detail))
+    if check.remedy:
+        row.add_row("", "", Text(check.remedy, style="dim"))
+    console.print(row)

@@ -174,8 +174,11 @@ def _pitch(marked_HW: Bool[np.ndarray, "H W"]) -> float:
 
     The page is cut into strips about a letter wide, where neighbouring lines rarely touch. The
     distances from the foot of one mark to the foot of the next crowd around the pitch, and around
-    larger values where paragraphs are set apart: the smallest crowded distance is the pitch.
+    larger values where paragraphs are set apart: the smallest crowded distance is the pitch. Where
+    blank rows part the lines, it is not more than a third above a line's height; the rest is gap.
     """
+    heights = [end - start for start, end in _runs(_any(marked_HW, axis=1))]
+    most_px = 1.3 * float(np.percentile(heights, 80))
     width = marked_HW.shape[1]
     strip_px = max(width // NUM_STRIPS, MIN_STRIP_PX)
     edges = list(range(0, width, strip_px))
@@ -187,14 +190,14 @@ def _pitch(marked_HW: Bool[np.ndarray, "H W"]) -> float:
     distances = np.diff(end_M)[np.diff(strip_M) == 0]
     distances = distances[(distances >= 1.05 * usual) & (distances <= 8 * usual)]
     if not len(distances):
-        return 1.25 * usual
+        return min(1.25 * usual, most_px)
     count = np.bincount(distances, minlength=4).astype(np.float64)
     crowd = np.convolve(count, np.ones(3), "same")
     pitch = int(np.flatnonzero(crowd >= 0.35 * crowd.max())[0])
     while pitch + 1 < len(crowd) and crowd[pitch + 1] > crowd[pitch]:
         pitch += 1
     near = distances[np.abs(distances - pitch) <= max(1, round(0.06 * pitch))]
-    return float(near.mean())
+    return min(float(near.mean()), most_px)
 
 
 def _without_rules(marked_HW: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
@@ -325,7 +328,7 @@ def _line_bands(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
         if is_blank[row - 1] and cost_H[row + high - 1] <= cost:
             cost, came_from = float(cost_H[row + high - 1]), row - 1
         cost_H[row + high], came_from_H[row] = cost + parted_H[row], came_from
-    return _trimmed(_cuts(came_from_H, cost_H[high:], is_blank), is_blank)
+    return _without_slivers(_trimmed(_cuts(came_from_H, cost_H[high:], is_blank), is_blank))
 
 
 def _cuts(
@@ -350,6 +353,20 @@ def _trimmed(cuts: list[int], is_blank: list[bool]) -> Spans:
         if inked:
             bands.append((inked[0], inked[-1] + 1))
     return bands
+
+
+def _without_slivers(bands: Spans) -> Spans:
+    """Return the bands with the tips that a cut parted from their line put back."""
+    thin = 0.35 * float(np.percentile([end - start for start, end in bands], 80))
+    whole: Spans = []
+    for start, end in bands:
+        touches = bool(whole) and whole[-1][1] == start
+        is_thin = end - start < thin or (bool(whole) and whole[-1][1] - whole[-1][0] < thin)
+        if touches and is_thin:
+            whole[-1] = (whole[-1][0], end)
+        else:
+            whole.append((start, end))
+    return whole
 
 
 # -- windows ---------------------------------------------------------------------------------

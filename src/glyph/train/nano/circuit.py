@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AttentionInterface, Glm4vForConditionalGeneration
 
 from glyph.train.nano.oracle import (
@@ -130,7 +130,7 @@ class GuidedReader(nn.Module):
         wanted = batch.labels_BL[asked]
         right = torch.zeros_like(asked)
         right[asked] = logits.argmax(-1) == wanted
-        parts = {"answer": F.cross_entropy(logits, wanted)}
+        parts = {"answer": functional.cross_entropy(logits, wanted)}
         parts |= self._guides(batch, attention)
         parts |= self._probes(batch)
         return parts, right
@@ -170,7 +170,9 @@ def _log_weight(
     scores_BHLL: Tensor, row_N: Tensor, at_N: Tensor, seen_NH: Tensor
 ) -> Float[Tensor, "N H"]:
     """Return the log of the weight with which each head at (row, at) sees a position."""
-    return F.log_softmax(scores_BHLL[row_N, :, at_N], -1).gather(2, seen_NH[..., None])[..., 0]
+    return functional.log_softmax(scores_BHLL[row_N, :, at_N], -1).gather(2, seen_NH[..., None])[
+        ..., 0
+    ]
 
 
 def _mean(values: Tensor) -> Tensor:
@@ -180,7 +182,7 @@ def _mean(values: Tensor) -> Tensor:
 
 def _surprise(logits: Tensor, wanted: Tensor) -> Tensor:
     """Return the mean cross entropy over the listed positions, 0 when none is listed."""
-    total = F.cross_entropy(logits, wanted, ignore_index=IGNORE, reduction="sum")
+    total = functional.cross_entropy(logits, wanted, ignore_index=IGNORE, reduction="sum")
     return total / (wanted != IGNORE).sum().clamp(min=1)
 
 
@@ -210,7 +212,7 @@ def _guided_attention(
     """Attend like the stock function; keep the scores of guided layers while recording."""
     layer = getattr(module, "layer_idx", None)
     if _recorded is None or layer not in GUIDED_LAYERS:
-        mixed = F.scaled_dot_product_attention(
+        mixed = functional.scaled_dot_product_attention(
             query,
             key,
             value,
@@ -222,7 +224,7 @@ def _guided_attention(
     scores = query @ key.transpose(2, 3) * scaling
     scores = scores + attention_mask
     _recorded[int(layer)] = scores
-    return (F.softmax(scores, -1) @ value).transpose(1, 2).contiguous(), None
+    return (functional.softmax(scores, -1) @ value).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(ATTENTION, _guided_attention)
@@ -246,6 +248,7 @@ def structured_init(net: GuidedReader, grid: MonoGrid, spec: NanoSpec) -> None:
     _match(net, directions[:8])
     _point(net)
     _read(net, directions[8:])
+    _start_probes(net, grid)
 
 
 def _quiet_directions(layout: CodeLayout, count: int) -> Tensor:
@@ -335,8 +338,7 @@ def _place_key_chars(net: GuidedReader, grid: MonoGrid, directions: Tensor) -> N
     bins = grid.style.bins_per_token
     for j in range(min(KEY_CHARS, units // size)):
         parts = [
-            math.cos(rate * (j + 1) + phase)
-            for rate, (_, phase) in zip(rates, PHASES, strict=True)
+            math.cos(rate * (j + 1) + phase) for rate, (_, phase) in zip(rates, PHASES, strict=True)
         ]
         wanted = torch.tensor(parts) @ directions
         wanted = wanted / wanted.norm()
@@ -352,6 +354,24 @@ def _place_key_chars(net: GuidedReader, grid: MonoGrid, directions: Tensor) -> N
                 slot = line * bins + grid.slot(0, j)
                 down[slot * size + i, unit] = 0.5
     layer.post_mlp_layernorm.weight.fill_(EARLY_GAIN)
+
+
+def _start_probes(net: GuidedReader, grid: MonoGrid) -> None:
+    """Probes begin at the codes they are to find, so that their first gradients mean something."""
+    layout, size = net.layout, net.layout.slot_dims
+    keys = net.key_probe.weight.view(KEY_CHARS, VOCABULARY, -1)
+    keys.zero_()
+    for j in range(KEY_CHARS):
+        for line in range(grid.style.lines_per_token):
+            start = (line * grid.style.bins_per_token + grid.slot(0, j)) * size
+            keys[j, :, start : start + size] = net.codes.char_VD * 2
+    net.line_probe.weight.zero_()
+    for number in range(MAX_LINES):
+        row, line = divmod(number, grid.style.lines_per_token)
+        if row < len(net.codes.row_codes):
+            code = net.codes.row_codes[row, layout.rows]
+            net.line_probe.weight[number, layout.rows] = code
+            net.line_probe.weight[number, layout.flags + FLAG_LINE + line] = 1.0
 
 
 def _gather(net: GuidedReader, counts: Tensor) -> None:

@@ -93,7 +93,9 @@ class LanguageTrainer:
         self.makers = [TaskMaker(grid, text, settings.mix, self.rng) for grid in self.grids]
         self.net = GuidedReader(spec, style)
         structured_init(self.net, self.grids[0], spec)
-        center_queries(self.net, pack([self.makers[0].key_page(2) for _ in range(32)], self.grids[0]))
+        center_queries(
+            self.net, pack([self.makers[0].key_page(2) for _ in range(32)], self.grids[0])
+        )
         self.parameters = [parameter for _, parameter in self.net.trained()]
         self.optimiser = torch.optim.AdamW(
             self.parameters,

@@ -107,9 +107,7 @@ class MonoGrid:
             ids = char_ids(line.rstrip())
             row, line_in_token = divmod(number, self.style.lines_per_token)
             token_X = row * self.num_cols + col_X[: len(ids)]
-            table_NK[
-                token_X, line_in_token * self.style.bins_per_token + bin_X[: len(ids)]
-            ] = ids
+            table_NK[token_X, line_in_token * self.style.bins_per_token + bin_X[: len(ids)]] = ids
         return table_NK.reshape(self.num_rows, self.num_cols, -1)
 
 
@@ -218,9 +216,7 @@ class OracleCode(nn.Module):
         place = self.row_codes[:rows, None] + self.col_codes[None, :cols]
         return (chars + place).view(batch, rows * cols, -1)
 
-    def noisy(
-        self, slot_BRCK: Int[Tensor, "B R C K"], noise: CodeNoise
-    ) -> Float[Tensor, "B T D"]:
+    def noisy(self, slot_BRCK: Int[Tensor, "B R C K"], noise: CodeNoise) -> Float[Tensor, "B T D"]:
         """Return codes as an imperfect vision tower may give them; noise differs by page."""
         batch = slot_BRCK.shape[0]
         level_B = torch.rand(batch) * (torch.rand(batch) >= noise.clean_share)

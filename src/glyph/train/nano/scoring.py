@@ -70,15 +70,16 @@ def exact_score(
     for start in range(0, len(pages), PAGES_PER_BATCH):
         batch = pack(pages[start : start + PAGES_PER_BATCH], grid)
         codes = (
-            net.codes(batch.slot_BRCK)
-            if noise is None
-            else net.codes.noisy(batch.slot_BRCK, noise)
+            net.codes(batch.slot_BRCK) if noise is None else net.codes.noisy(batch.slot_BRCK, noise)
         )
         own += _answered(batch, _right(net, batch, codes))
         wrong += _answered(batch, _right(net, batch, codes.roll(1, 0)))
     own_N2, wrong_N2 = np.array(own), np.array(wrong)
     return ExactScore(
-        len(own), float(own_N2[:, 0].mean()), float(own_N2[:, 1].mean()), float(wrong_N2[:, 1].mean())
+        len(own),
+        float(own_N2[:, 0].mean()),
+        float(own_N2[:, 1].mean()),
+        float(wrong_N2[:, 1].mean()),
     )
 
 
@@ -132,12 +133,13 @@ def lookup_pages(
 
 
 @torch.no_grad()
-def read_lines(
+def decode_lines(
     net: GuidedReader, codes_TD: Float[Tensor, "T D"], grid: MonoGrid
-) -> list[str]:
-    """Return every line of a page as the reader reads it, decoding greedily.
+) -> list[list[int]]:
+    """Return the ids the reader says for every line of a page, decoding greedily.
 
-    The page is read once; then all lines are asked for and decoded side by side.
+    The page is read once; then all lines are asked for and decoded side by side, each up to and
+    with EOS, or one id more than fits on a line.
 
     Args:
         net: Reader.
@@ -159,19 +161,25 @@ def read_lines(
     _advance(net, prefix_PD[None], positions[:, None], cache)
     cache.batch_repeat_interleave(grid.num_lines)
     at = int(positions.max()) + 1
-    finished = torch.zeros(grid.num_lines, dtype=torch.bool)
-    answer: list[Tensor] = []
+    chosen_LX: list[Tensor] = []
     for _ in range(grid.num_columns + 1):
         steps = torch.arange(at, at + tokens.shape[1]).expand(3, grid.num_lines, -1)
         hidden = _advance(net, embed(tokens), steps, cache)
         at += tokens.shape[1]
-        chosen = net.model.lm_head(hidden[:, -1]).argmax(-1)
-        finished |= chosen == special("EOS")
-        answer.append(torch.where(finished, special("PAD"), chosen))
-        tokens = chosen[:, None]
-        if finished.all():
+        tokens = net.model.lm_head(hidden[:, -1:]).argmax(-1)
+        chosen_LX.append(tokens[:, 0])
+        if (torch.stack(chosen_LX) == special("EOS")).any(0).all():
             break
-    return [chars_of(ids) for ids in torch.stack(answer, 1).tolist()]
+    return [_through(ids, special("EOS")) for ids in torch.stack(chosen_LX, 1).tolist()]
+
+
+def read_lines(net: GuidedReader, codes_TD: Float[Tensor, "T D"], grid: MonoGrid) -> list[str]:
+    """Return every line of a page as the reader reads it; see `decode_lines`."""
+    return [chars_of(ids) for ids in decode_lines(net, codes_TD, grid)]
+
+
+def _through(ids: list[int], last: int) -> list[int]:
+    return ids[: ids.index(last) + 1] if last in ids else ids
 
 
 def _advance(

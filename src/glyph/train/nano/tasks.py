@@ -318,7 +318,7 @@ class TaskMaker:
         return self._letters(string.digits, min(room, int(self.rng.integers(4, 8))))
 
     def _fill(self, fixed: dict[int, str], entries: Sequence[Entry]) -> list[str]:
-        """Return all lines of a page: the fixed ones, and prose that sometimes begins like a key."""
+        """Return all lines: the fixed ones, and prose that sometimes begins like a key."""
         count, width = self.grid.num_lines, self.grid.num_columns
         missing = count - len(fixed)
         prose = iter(wrap(self.text.sample(self.rng, missing * width + 1), width, missing))
