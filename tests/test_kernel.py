@@ -17,6 +17,7 @@ from glyph import kernel
 from glyph.bitmaps import EMPTY, Bitmap, BitmapStore
 from glyph.kernel import ATTACHED, BREAK_AFTER, NEWLINE, SPACE, FilledLines
 from glyph.pages import Glyphs
+from glyph.unicode_data import LineBreak
 
 WIDTH, HEIGHT = 40, 12
 TALL, WIDE = 9, 37  # a bitmap of three lanes of 16 bytes
@@ -176,10 +177,25 @@ def test_look_up_gathers_items_and_refuses_what_is_outside(
         assert one and other
 
 
-@given(classes=st.binary(max_size=80))
-def test_both_find_the_same_breaks_for_any_bytes(classes: bytes) -> None:
-    one, other = both(lambda: kernel.line_breaks(np.frombuffer(classes, np.uint8)))
+line_break_classes = st.sampled_from([int(member) for member in LineBreak])
+higher_bits = st.sampled_from([0, 0x40, 0x80, 0xC0])
+
+
+@given(classes=st.lists(st.builds(int.__or__, line_break_classes, higher_bits), max_size=80))
+def test_both_find_the_same_breaks_and_ignore_higher_bits(classes: list[int]) -> None:
+    classes_N = np.array(classes, np.uint8)
+    one, other = both(lambda: kernel.line_breaks(classes_N))
     assert one.tolist() == other.tolist()
+    with kernel.using("numpy"):
+        assert kernel.line_breaks(classes_N & 0x3F).tolist() == other.tolist()
+
+
+@pytest.mark.usefixtures("kernel_in_use")
+@given(classes=st.binary(max_size=80))
+def test_bytes_that_are_no_class_do_no_harm(classes: bytes) -> None:
+    breaks_N = kernel.line_breaks(np.frombuffer(classes, np.uint8))
+    assert len(breaks_N) == len(classes)
+    assert set(breaks_N.tolist()) <= {0, 1, 2}
 
 
 # -- blit ------------------------------------------------------------------------------------
@@ -192,7 +208,8 @@ def bitmap_store(levels: int) -> BitmapStore:
     for width, rows in [(3, 5), (16, 2), (17, 3), (WIDE, TALL), (1, 1)]:
         shape = (4, rows, width)
         coverage = random.integers(0, 256, shape) * random.integers(0, 2, shape)
-        bitmaps = [Bitmap(part.astype(np.uint8), phase - 1, 4) for phase, part in enumerate(coverage)]
+        phases = list(coverage.astype(np.uint8))
+        bitmaps = [Bitmap(part, left - 1, 4) for left, part in enumerate(phases)]
         store.add(bitmaps if width < WIDE else bitmaps[:1])
     store.add([EMPTY])
     return store
@@ -251,7 +268,7 @@ def test_blit_keeps_the_darkest_of_all_glyphs_at_each_pixel(glyphs: Glyphs) -> N
         assert (found[: WIDTH * HEIGHT].reshape(HEIGHT, WIDTH) == wanted_HW).all()
 
 
-@pytest.mark.parametrize("slot", [-1, -(2**31), 2**29, 2**31 - 1])
+@pytest.mark.parametrize("slot", [-1, -(2**30), -(2**31), 2**29, 2**30, 2**31 - 1])
 @pytest.mark.usefixtures("kernel_in_use")
 def test_blit_refuses_slots_that_do_not_exist(slot: int) -> None:
     one = np.zeros(1, np.int32)
@@ -264,9 +281,8 @@ def test_blit_refuses_slots_that_do_not_exist(slot: int) -> None:
 def test_blit_draws_nothing_for_glyphs_at_the_ends_of_the_number_range(x64: int) -> None:
     zero = np.zeros(1, np.int32)
     for place in (-(2**31) + TALL, 2**31 - 64):
-        glyphs = Glyphs(
-            np.full(1, 3, np.int32), np.array([x64], np.int32), np.array([place], np.int32), zero, None
-        )
+        slot, pen, baseline = (np.array([value], np.int32) for value in (3, x64, place))
+        glyphs = Glyphs(slot, pen, baseline, zero, None)
         assert (blitted(STORES[256], glyphs) == 255).all()
 
 

@@ -55,6 +55,7 @@ MODELS = {
 }
 VARIANT_OF = {
     "aligned-28-dense": "aligned-28",
+    "aligned-28-flow": "aligned-28",
     "aligned-28-clear": "aligned-28",
     "aligned-48-clear": "aligned-48",
     "code": "aligned-28",

@@ -136,7 +136,6 @@ static PyObject *fill_lines(PyObject *self, PyObject *args) {
                 while (at > start && (flag[at] & ATTACHED)) at--;
                 if (at == start)
                     for (at = i; at < n && (flag[at] & ATTACHED); at++) {}
-                if (at >= n) break;
                 ink_width = 0;
                 ink = start;
                 int32_t sum = 0;
@@ -144,6 +143,7 @@ static PyObject *fill_lines(PyObject *self, PyObject *args) {
                     sum += adv[k];
                     if (!(flag[k] & (SPACE | NEWLINE))) ink = k + 1, ink_width = sum;
                 }
+                if (at >= n) break; /* the cluster may go on in the next block */
             }
             end[num] = at, ink_end[num] = ink, width[num] = ink_width, num++;
             start = i = at;

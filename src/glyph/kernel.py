@@ -270,7 +270,7 @@ def _blit(
     plane: UInt8[np.ndarray, " S"], width: int, height: int, bitmaps: BitmapStore, g: Glyphs
 ) -> None:
     quarter = (g.x64_N + 8) >> 4
-    bitmap = g.slot_N * PHASES + (quarter & 3)
+    bitmap = g.slot_N.astype(np.int64) * PHASES + (quarter & 3)
     if len(bitmap) and not (bitmap.min() >= 0 and bitmap.max() < len(bitmaps.offset_K)):
         raise ValueError("blit: a slot is outside the bitmaps")
     _, w, rows, left, top = bitmaps.shape_K5[bitmap].T.astype(np.int64)

@@ -12,7 +12,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -289,29 +288,12 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def edit_distance(one: str, other: str) -> int:
-    """Return the least number of characters to replace, remove or add (Levenshtein 1966).
-
-    Example:
-        >>> edit_distance("kitten", "sitting")
-        3
-    """
-    return int(_distances(one, other, keep=False)[-1, -1])
-
-
-def error_rate(expected: str, read: str) -> float:
-    """Return character errors over characters; white space counts as single blanks.
-
-    Example:
-        >>> error_rate("one two", "one  tvvo")
-        0.2857142857142857
-    """
-    expected, read = " ".join(expected.split()), " ".join(read.split())
-    return edit_distance(expected, read) / max(len(expected), 1)
-
-
 def alignment(expected: str, read: str) -> list[tuple[int, str, str]]:
     """Return the edits that lead from one string to the other, as few as possible.
+
+    Args:
+        expected: What was drawn, below 65,536 characters.
+        read: What was read of it, as long at the most.
 
     Returns:
         Position in `expected`, what stands there ("" where something was added) and what was read
@@ -321,7 +303,7 @@ def alignment(expected: str, read: str) -> list[tuple[int, str, str]]:
         >>> alignment("cat", "chat"), alignment("cat", "ca7")
         ([(1, '', 'h')], [(2, 't', '7')])
     """
-    table = _distances(expected, read, keep=True)
+    table = _distances(expected, read)
     steps: list[tuple[int, str, str]] = []
     i, j = len(expected), len(read)
     while i or j:
@@ -339,22 +321,21 @@ def alignment(expected: str, read: str) -> list[tuple[int, str, str]]:
     return steps[::-1]
 
 
-def _distances(one: str, other: str, *, keep: bool) -> NDArray[np.integer[Any]]:
-    """Return edit distances of all prefixes of two strings; of the last row only unless `keep`.
+def _distances(one: str, other: str) -> NDArray[np.uint16]:
+    """Return the edit distances of all prefixes of two strings (Levenshtein 1966).
 
     A row follows from the one above: along a row, d[j] = min over k <= j of best[k] + (j - k), so
     that d - j is a running minimum.
     """
+    assert max(len(one), len(other)) < 1 << 16
     codes = np.array([ord(char) for char in other], np.int32)
     columns = np.arange(len(other) + 1, dtype=np.int32)
     row = columns
-    # Kept tables are of probes, whose lengths fit 16 bits; half the memory.
-    assert not keep or len(one) + len(other) < 1 << 16
-    table = np.empty((len(one) + 1 if keep else 1, len(other) + 1), np.uint16 if keep else np.int32)
+    table = np.empty((len(one) + 1, len(other) + 1), np.uint16)
     table[0] = row
     for i, char in enumerate(one):
         best = row + 1
         best[1:] = np.minimum(best[1:], row[:-1] + (codes != ord(char)))
         row = np.minimum.accumulate(best - columns) + columns
-        table[i + 1 if keep else 0] = row
+        table[i + 1] = row
     return table

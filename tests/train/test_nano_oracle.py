@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed; the [train]
 from transformers import Glm4vForConditionalGeneration  # noqa: E402
 
 from glyph.errors import ConfigError, GlyphError  # noqa: E402
-from glyph.train.nano.circuit import GuidedReader, recording, structured_init  # noqa: E402
+from glyph.train.nano.circuit import GuidedReader, recording  # noqa: E402
 from glyph.train.nano.corpus import random_mixture  # noqa: E402
 from glyph.train.nano.language import LanguageSettings, LanguageTrainer, load_reader  # noqa: E402
 from glyph.train.nano.oracle import CodeLayout, CodeNoise, MonoGrid, OracleCode  # noqa: E402
@@ -29,6 +29,7 @@ from glyph.train.nano.scoring import (  # noqa: E402
     lookup_pages,
 )
 from glyph.train.nano.spec import load_spec  # noqa: E402
+from glyph.train.nano.structure import structured_init  # noqa: E402
 from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage  # noqa: E402
 
 MONO = ("A", "D", "E")

@@ -1,5 +1,7 @@
 """The vision tower: same numbers as transformers, labels for patches, resumable training."""
 
+# ruff: noqa: E402 (imports after the skips)
+
 import json
 from pathlib import Path
 

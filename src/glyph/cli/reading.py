@@ -258,7 +258,7 @@ def _print_check(console: "Console", check: "Check") -> None:
     row.add_column(min_width=6)
     row.add_column(min_width=16, style="bold", no_wrap=True)
     row.add_column(overflow="fold")
-    row.add_row(Text(sign, style=style), check.name, Text(check.detail))
+    row.add_row(Text(sign, style=style), Text(check.name), Text(check.detail))
     if check.remedy:
         row.add_row("", "", Text(check.remedy, style="dim"))
     console.print(row)

@@ -23,6 +23,7 @@ from PIL import Image
 from glyph.errors import ConfigError, ReaderError
 from glyph.pages import Page
 from glyph.readers.extract import extract_answer, has_definite_answer
+from glyph.readers.passages import is_wide
 from glyph.readers.protocol import Answer, ReadLine, Request, Transcript, Usage
 from glyph.readers.textlines import TextLine, find_lines, ink_of, line_ink
 
@@ -138,7 +139,7 @@ class OcrReader:
             piece, steps, confidence = self._recogniser.read(_scaled(cut_HW, scale))
             if not piece:
                 continue
-            if text:
+            if text and not (is_wide(text[-1]) and is_wide(piece[0])):
                 text += " "
                 x_px.append((x_px[-1] + left) / 2)
             text += piece

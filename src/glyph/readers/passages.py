@@ -22,7 +22,7 @@ _ABBREVIATED = """mr mrs ms dr st prof rev hon sr jr vs no vol fig eq al e.g i.e
 messrs"""
 ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 IDEOGRAPHS = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
-_ENDS_OR_BEGINS_WIDE = re.compile(f"[{IDEOGRAPHS}]")
+_WIDE = re.compile(f"[{IDEOGRAPHS}]")
 _SENTENCE_END = re.compile(r"(?:[.!?]+[\"'”’)\]]*(?=\s|[A-Z][a-z])|[。！？]+[”’」』）]*|\n)")
 
 
@@ -136,6 +136,11 @@ class Passages:
         return min((sure for sure in said if sure is not None), default=1.0)
 
 
+def is_wide(char: str) -> bool:
+    """Whether a character is an ideograph, kana or full-width sign, set without blanks."""
+    return _WIDE.match(char) is not None
+
+
 def _room_right(lines: Sequence[ReadLine]) -> list[float]:
     """Return how many pixels each line leaves free at its right, in its column."""
     boxes = [line.box for line in lines]
@@ -161,9 +166,7 @@ def _joint(before: ReadLine, after: ReadLine, room_px: float) -> str:
     if _leaves_room(before, after, room_px):
         return "\n"
     is_hyphen = before.text[-1] in "-–—" and before.text[-2:-1] not in ("", " ")
-    if is_hyphen or (
-        _ENDS_OR_BEGINS_WIDE.match(before.text[-1]) and _ENDS_OR_BEGINS_WIDE.match(after.text[0])
-    ):
+    if is_hyphen or (is_wide(before.text[-1]) and is_wide(after.text[0])):
         return ""
     return " "
 
@@ -172,7 +175,7 @@ def _leaves_room(before: ReadLine, after: ReadLine, room_px: float) -> bool:
     if before.box is None:
         return False
     char_px = (before.box.right_px - before.box.left_px) / len(before.text)
-    if _ENDS_OR_BEGINS_WIDE.match(after.text[0]):
+    if is_wide(after.text[0]):
         return room_px > 3 * char_px
     word = re.split(r"(?<=-)|\s", after.text, maxsplit=1)[0]
     return room_px > (len(word) + 2) * char_px * 1.15

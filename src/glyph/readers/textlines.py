@@ -328,7 +328,8 @@ def _line_bands(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
         if is_blank[row - 1] and cost_H[row + high - 1] <= cost:
             cost, came_from = float(cost_H[row + high - 1]), row - 1
         cost_H[row + high], came_from_H[row] = cost + parted_H[row], came_from
-    return _without_slivers(_trimmed(_cuts(came_from_H, cost_H[high:], is_blank), is_blank))
+    bands = _trimmed(_cuts(came_from_H, cost_H[high:], is_blank), is_blank)
+    return _without_slivers(marked_HW, bands)
 
 
 def _cuts(
@@ -355,17 +356,24 @@ def _trimmed(cuts: list[int], is_blank: list[bool]) -> Spans:
     return bands
 
 
-def _without_slivers(bands: Spans) -> Spans:
-    """Return the bands with the tips that a cut parted from their line put back."""
+def _without_slivers(marked_HW: Bool[np.ndarray, "H W"], bands: Spans) -> Spans:
+    """Return the bands with the tips that a cut parted from their line put back.
+
+    A thin band is such a tip if most of it hangs on the ink across the cut; a row of quotes that
+    happens to touch the line above is not.
+    """
     thin = 0.35 * float(np.percentile([end - start for start, end in bands], 80))
     whole: Spans = []
     for start, end in bands:
-        touches = bool(whole) and whole[-1][1] == start
-        is_thin = end - start < thin or (bool(whole) and whole[-1][1] - whole[-1][0] < thin)
-        if touches and is_thin:
-            whole[-1] = (whole[-1][0], end)
-        else:
-            whole.append((start, end))
+        if whole and whole[-1][1] == start:
+            first = whole[-1][0]
+            joined = int((marked_HW[start - 1] & marked_HW[start]).sum())
+            hangs_above = end - start < thin and 2 * joined >= marked_HW[start].sum()
+            hangs_below = start - first < thin and 2 * joined >= marked_HW[start - 1].sum()
+            if hangs_above or hangs_below:
+                whole[-1] = (first, end)
+                continue
+        whole.append((start, end))
     return whole
 
 

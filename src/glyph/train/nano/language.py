@@ -21,12 +21,13 @@ import numpy as np
 import torch
 
 from glyph.errors import ConfigError, GlyphError
-from glyph.train.nano.circuit import GuidedReader, center_queries, structured_init
+from glyph.train.nano.circuit import GuidedReader
 from glyph.train.nano.corpus import TextMixture, training_mixture
 from glyph.train.nano.oracle import CodeNoise, MonoGrid
 from glyph.train.nano.packing import Batch, pack
 from glyph.train.nano.scoring import TRAIN_STREAM, answered, generator
 from glyph.train.nano.spec import load_spec
+from glyph.train.nano.structure import center_queries, structured_init
 from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage
 
 

@@ -190,6 +190,7 @@ class OracleCode(nn.Module):
         for slot in range(layout.num_slots):
             start = slot * layout.slot_dims
             table[slot, :, start : start + layout.slot_dims] = char_VD
+        self.char_VD: Tensor
         self.register_buffer("char_VD", char_VD)
         self.slot_codes = nn.Parameter(table.view(-1, layout.hidden))
         row_codes = torch.zeros(MAX_ROWS, layout.hidden)

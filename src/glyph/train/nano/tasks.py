@@ -246,7 +246,7 @@ class TaskMaker:
     def quote_query(self, lines: Sequence[str]) -> Query | None:
         """Return the query that continues a quotation; None when no snippet is unique."""
         page = "\n".join(lines)
-        for number in self.rng.permutation(len(lines)).tolist():
+        for number in map(int, self.rng.permutation(len(lines))):
             text = lines[number]
             if len(text) < 16:
                 continue

@@ -14,25 +14,27 @@ Shape key: B pages, H W page pixels, N patches of a page in merge order, D hidde
 tokens of a page, E output size, K slots of a token, V classes.
 """
 
+# The types of torch are partly unknown to the checker.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnnecessaryComparison=false
+
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import Glm4vVisionConfig
 from transformers.models.glm4v.modeling_glm4v import (
+    Glm4vVisionBlock,
     Glm4vVisionModel,
     apply_rotary_pos_emb_vision,
 )
 from transformers.vision_utils import get_vision_position_ids
 
-from glyph.train.nano.spec import CELL_PX, NUM_SPECIALS, PATCH_PX, NanoSpec, NanoStyle, glm4v_config
-
-if TYPE_CHECKING:
-    from transformers.models.glm4v.modeling_glm4v import Glm4vVisionBlock
+from glyph.train.nano.spec import CELL_PX, NUM_SPECIALS, PATCH_PX, NanoSpec, NanoStyle
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -59,7 +61,7 @@ class Encoded:
 
 def build_tower(spec: NanoSpec) -> Glm4vVisionModel:
     """Return a vision tower of the specification with the library's own weights."""
-    return Glm4vVisionModel._from_config(glm4v_config(spec).vision_config)
+    return Glm4vVisionModel(Glm4vVisionConfig(**spec.vision))
 
 
 # -- forward ---------------------------------------------------------------------------------
@@ -106,6 +108,7 @@ def encode_pages(tower: Glm4vVisionModel, plane_BHW: UInt8[np.ndarray, "B H W"])
     )
     hidden = hidden + place_ND
     for block in tower.blocks:
+        assert isinstance(block, Glm4vVisionBlock)
         hidden = _block(block, hidden, cos, sin)
     patch_BND = tower.post_layernorm(hidden)
     weight = tower.downsample.weight.permute(0, 2, 3, 1).flatten(1)
@@ -117,6 +120,7 @@ def encode_pages(tower: Glm4vVisionModel, plane_BHW: UInt8[np.ndarray, "B H W"])
 def _embed(tower: Glm4vVisionModel, plane_BHW: UInt8[np.ndarray, "B H W"]) -> Tensor:
     grey_BNP = torch.from_numpy(merge_order(plane_BHW)).float().div_(255)
     projection = tower.patch_embed.proj
+    assert projection.bias is not None
     weight_DCP = projection.weight.sum(2).flatten(2)
     scale_C = 1 / torch.tensor(CLIP_STD)
     weight_DP = torch.einsum("dcp,c->dp", weight_DCP, scale_C)
@@ -125,7 +129,7 @@ def _embed(tower: Glm4vVisionModel, plane_BHW: UInt8[np.ndarray, "B H W"]) -> Te
     return tower.post_conv_layernorm(embedded)
 
 
-def _block(block: "Glm4vVisionBlock", hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _block(block: Glm4vVisionBlock, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     pages, patches, width = hidden.shape
     attention = block.attn
     heads = attention.num_heads
@@ -163,8 +167,8 @@ def initialise(tower: Glm4vVisionModel, plane_BHW: UInt8[np.ndarray, "B H W"], s
             scale = 0.5 if name.endswith(("attn.proj", "mlp.down_proj")) else 1.0
             fan_in = module.weight.shape[1]
             module.weight.normal_(0, scale * fan_in**-0.5, generator=generator)
-            if module.bias is not None:
-                module.bias.zero_()
+            # No linear layer of the tower has a bias.
+            assert module.bias is None
     _init_patches(tower, plane_BHW, generator)
     _init_merger(tower, generator)
 
@@ -182,6 +186,7 @@ def _init_patches(
     centred_SP = grey_SP - mean_P
     value_P, vector_PP = torch.linalg.eigh(centred_SP.T @ centred_SP / len(centred_SP))
     projection = tower.patch_embed.proj
+    assert projection.bias is not None
     width = projection.weight.shape[0]
     value_D, vector_PD = value_P[-width:], vector_PP[:, -width:]
     whiten_DP = (vector_PD / (value_D + WHITEN_FLOOR * value_P.mean()).sqrt()).T.float()
@@ -204,6 +209,7 @@ def _init_merger(tower: Glm4vVisionModel, generator: torch.Generator) -> None:
     of the norm and into the gate; half of the gated units carry the value, the rest are free.
     """
     downsample, merger = tower.downsample, tower.merger
+    assert downsample.bias is not None
     size, width = downsample.weight.shape[:2]
     share = size // MERGE**2
     code_SD = torch.empty(share, width)

@@ -7,6 +7,10 @@ held-out character error), `metrics.jsonl` and, if a loss was not finite, `bad-b
     python -m glyph.train.nano.vision_training --novels DIR --books DIR --out DIR --styles A --steps 3000
 """  # noqa: E501
 
+# The types of torch are partly unknown to the checker.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnnecessaryComparison=false
+
 import argparse
 import dataclasses
 import json
