@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, settings
 from glyph import kernel
 from square_font import build_square_font
 
-# Layout of one example takes from 1 to 300 ms on a busy machine; only counts bound the run.
+# An example may open fonts or lay out many pages, so counts bound the run and not the clock.
+# Search longer with: pytest --hypothesis-profile=deep
 settings.register_profile(
-    "glyph", deadline=None, max_examples=int(os.environ.get("GLYPH_EXAMPLES", "60")), suppress_health_check=[HealthCheck.too_slow]
+    "glyph", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("deep", settings.get_profile("glyph"), max_examples=1000)
 settings.load_profile("glyph")
 
 

@@ -81,7 +81,7 @@ def fields(draw: st.DrawFn, **fixed: Any) -> dict[str, Any]:
     columns = often(1, st.integers(2, 3))
     left_pt = often(0.0, st.floats(0, 2 * size_pt))
     width_pt = draw(st.floats(9, 30)) * size_pt * columns
-    drawn = {
+    drawn: dict[str, Any] = {
         "page_width_pt": width_pt,
         "page_height_pt": draw(st.floats(10, 24)) * size_pt,
         "margin_x_pt": often(0.0, st.floats(0, 10)),
@@ -106,7 +106,7 @@ def fields(draw: st.DrawFn, **fixed: Any) -> dict[str, Any]:
         "crop_last_page": draw(st.booleans()),
         "grid_px": often(0, st.sampled_from([14, 28])),
     }
-    found = {**typeface, **drawn, **fixed}
+    found: dict[str, Any] = {**typeface, **drawn, **fixed}
     try:
         RenderConfig(**found)
     except ConfigError:
@@ -116,8 +116,10 @@ def fields(draw: st.DrawFn, **fixed: Any) -> dict[str, Any]:
 
 
 def config_of(drawn: dict[str, Any], square: Path) -> RenderConfig:
-    family = drawn["font_family"]
-    return RenderConfig(**{**drawn, "font_family": str(square) if family == "Square" else family})
+    found = dict(drawn)
+    if drawn["font_family"] == "Square":
+        found["font_family"] = str(square)
+    return RenderConfig(**found)
 
 
 def arrays_of(value: Any) -> Iterator[tuple[str, Any]]:

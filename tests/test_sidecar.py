@@ -85,12 +85,25 @@ def count_words(text: str) -> int:
     ],
 )
 @pytest.mark.parametrize(
-    "around", ["{}", "see {} here", "({}), and", "“{}”.", "值为{}，", "x:\n{}\ny"]
+    "around", ["{}", "see {} here", "({}), and", "“{}”.", "on {}.", "值为{}，", "x:\n{}\ny"]
 )
 def test_each_kind_is_found_whole_in_any_surrounding(string: str, kind: str, around: str):
     text = around.format(string)
     start = text.index(string)
     assert exact_strings(text) == (ExactString(string, kind, start, start + len(string)),)
+
+
+@pytest.mark.parametrize(
+    "string",
+    [
+        *(UUID, SHA256, KEY, "0xDEADBEEF", "INV-2023-00045", "192.168.0.1", "1,204.50", "12%"),
+        *("a.b@example.org", "max_retries", "/usr/lib/libz.so", "2024-01-31", "31.01.2024"),
+        *("10:45", "1.2.3-rc1"),
+    ],
+)
+def test_a_string_within_chinese_text_needs_no_spaces(string: str):
+    (found,) = exact_strings(f"于{string}起")
+    assert (found.text, found.start) == (string, 1)
 
 
 @pytest.mark.parametrize(
@@ -174,11 +187,13 @@ def test_a_sidecar_reads_like_this():
 
 def test_what_is_hardest_to_read_comes_first():
     text = (
-        f"on 2024-05-06 v1.2.3 in max_retries see a@b.org www.b.org 12.5 kg id 1234567890 {SHA256}"
+        "EV-D68 on 2024-05-06 v1.2.3 in max_retries see a@b.org www.b.org 12.5 kg id 1234567890 "
+        f"INV-2023 {SHA256}"
     )
     sidecar = build_sidecar(text, [(0, len(text))], 1000, count_words)
     assert [entry.kind for entry in sidecar.entries] == [
-        *("hash", "number", "number", "email", "url", "identifier", "date", "version"),
+        *("hash", "number", "code", "number", "email", "url", "identifier", "date", "version"),
+        "code",
     ]
 
 

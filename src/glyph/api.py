@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import numpy as np
+
 from glyph.config import RenderConfig, load_preset, parse_setting
 from glyph.documents import Document, document_from_text, load_document
 from glyph.encode import Format
 from glyph.errors import ConfigError, DocumentError, UnknownModelError
 from glyph.output import PageHook, PageRecord, Saved, manifest_of, save_pages
-from glyph.pages import Box, Page
+from glyph.pages import SUBPIXELS, Box, Page
 from glyph.readers import open_reader
 from glyph.readers.protocol import Answer, Reader, Request
 from glyph.render import render_pages
@@ -326,15 +328,22 @@ def as_document(source: Source) -> Document:
         return source
     if not isinstance(source, str):
         return load_document(source)
-    is_short = len(source) < MAX_PATH_CHARS and "\n" not in source and "\0" not in source
-    if is_short and (source == "-" or Path(source).exists()):
+    is_short = 0 < len(source) < MAX_PATH_CHARS and "\n" not in source and "\0" not in source
+    if is_short and (source == "-" or _exists(source)):
         return load_document(source)
-    if is_short and source and not any(char.isspace() for char in source):
+    if is_short and not any(char.isspace() for char in source):
         raise DocumentError(
             f"'{source}' is no file, and too short to be a text. Check the path, or pass "
             "glyph.document_from_text(...) to render just this word."
         )
     return document_from_text(source)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a text may be too long for a name
+        return False
 
 
 def price(
@@ -377,19 +386,29 @@ def _check_names(models: Sequence[str], tokenizer: str | None) -> None:
 
 
 def source_spans(page: Page, box: Box) -> tuple[tuple[int, int], ...]:
-    """Return the spans of text under a box of a page, one a line it touches.
+    """Return the spans of text under a box of a page, one a line whose middle it holds.
 
-    Only the layout is asked, never the reader: it is how a quote read from pixels is led back to
-    the text it came from.
+    A character is under the box when its centre is. Only the layout is asked, never the reader:
+    it is how a quote read from pixels is led back to the text it came from.
     """
     layout = page.layout
-    lines = layout.lines
+    lines, glyphs = layout.lines, layout.glyphs
+    ends = np.append(lines.glyph_L[1:], len(glyphs.slot_N))
     spans: list[tuple[int, int]] = []
-    for i in range(len(lines.start_L)):
+    for i, (first, last) in enumerate(zip(lines.glyph_L, ends, strict=True)):
         middle_px = (int(lines.top_L[i]) + int(lines.bottom_L[i])) / 2
-        if box.top_px <= middle_px < box.bottom_px:
-            first = layout.char_at(max(box.left_px, int(lines.left64_L[i]) / 64 + 0.5), middle_px)
-            last = layout.char_at(min(box.right_px, int(lines.right64_L[i]) / 64) - 0.5, middle_px)
-            if first is not None and last is not None:
-                spans.append((min(first, last), max(first, last) + 1))
+        if not box.top_px <= middle_px < box.bottom_px:
+            continue
+        right64 = int(lines.right64_L[i])
+        edge64 = np.append(glyphs.x64_N[first:last], right64)
+        # Blanks and the break at a line's end have no room on it: they are under no box.
+        has_room = (edge64[:-1] < edge64[1:]) & (edge64[:-1] < right64)
+        centre64 = np.where(has_room, (edge64[:-1] + edge64[1:]) / 2, np.inf)
+        char = glyphs.char_N[first:last] + layout.start
+        inside = char[(box.left_px * SUBPIXELS <= centre64) & (centre64 < box.right_px * SUBPIXELS)]
+        if len(inside):
+            # Several characters may share a glyph, which stands for the first of them.
+            later = char[char > inside.max()]
+            end = later.min() if len(later) else lines.end_L[i]
+            spans.append((int(inside.min()), int(end)))
     return tuple(spans)

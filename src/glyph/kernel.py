@@ -199,7 +199,8 @@ def _fill_lines(
     ends: list[int] = []
     start, avail = 0, avail64[0] if at_start else avail64[1]
     while start < n:
-        over = int(np.searchsorted(ink_total, total[start] + avail, side="right"))
+        limit = int(total[start]) + avail
+        over = int(np.searchsorted(ink_total, limit, side="right"))
         over = max(over, int(np.searchsorted(ink_at, start + 1)))
         overflow = int(ink_at[over]) if over < len(ink_at) else n
         stop = min(overflow, start + MAX_LINE_CHARS)

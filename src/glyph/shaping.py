@@ -30,6 +30,10 @@ MAX_REMEMBERED_RUNS = 200_000
 NEWLINE_CP = 10
 
 
+RunKey = tuple[str, int, int, int]
+"""What a run's shape depends on: its text, face, direction and script."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ShapedBlock:
     """A block after shaping, in logical order.
@@ -82,15 +86,15 @@ class Shaper:
         level_N, base_N = block_levels(codepoints_N, first_base=open_level)
         starts, ends, faces, scripts = self._runs_of(codepoints_N, level_N)
         store = self._atlas.run_store(RunStore)
-        odd = (level_N[starts] & 1).tolist()
+        columns = (starts, ends, faces, level_N[starts] & 1, scripts)
         known = store.number_of
         numbers: list[int] = []
-        for run in zip(starts.tolist(), ends.tolist(), faces.tolist(), odd, scripts, strict=True):
-            start, end, face, is_rtl, script = run
-            key = (text[start:end], face, is_rtl)
+        for start, end, *kind in zip(*(c.tolist() for c in columns), strict=True):
+            # The script is part of the key: it comes from the text around, and may change shapes.
+            key = (text[start:end], *kind)
             number = known.get(key)
             if number is None:
-                number = store.add(key, self._shape_run(*key, script_tags()[script]))
+                number = store.add(key, self._shape_run(*key))
             numbers.append(number)
         runs = store.gather(np.array(numbers, np.int64), starts)
         return self._merge(runs, slots_N, advance64_N, level_N, base_N)
@@ -126,9 +130,9 @@ class Shaper:
                 face_N[i] = base_face_N[i]
         return face_N
 
-    def _shape_run(self, text: str, face_index: int, is_rtl: int, script: str) -> "_Run":
+    def _shape_run(self, text: str, face_index: int, is_rtl: int, script: int) -> "_Run":
         face = self._atlas.face(face_index)
-        shaped = face.shape(text, right_to_left=bool(is_rtl), script=script)
+        shaped = face.shape(text, right_to_left=bool(is_rtl), script=script_tags()[script])
         advance64 = np.zeros(len(text), np.int32)
         attached = np.ones(len(text), np.bool_)
         rows: list[tuple[int, int, int, int]] = []
@@ -217,7 +221,7 @@ class RunStore:
     """Every run shaped so far, numbered, in flat arrays that a block's runs are gathered from."""
 
     def __init__(self) -> None:
-        self.number_of: dict[tuple[str, int, int], int] = {}
+        self.number_of: dict[RunKey, int] = {}
         self._clear()
 
     def _clear(self) -> None:
@@ -227,7 +231,7 @@ class RunStore:
         self._chars_C2 = np.zeros((8192, 2), np.int32)
         self._glyphs_G4 = np.zeros((8192, 4), np.int32)
 
-    def add(self, key: tuple[str, int, int], run: _Run) -> int:
+    def add(self, key: RunKey, run: _Run) -> int:
         """Keep a run and return its number."""
         number, chars, glyphs = self._num_runs, self._num_chars, self._num_glyphs
         num_chars, num_glyphs = len(run.advance64), len(run.slot)

@@ -36,6 +36,7 @@ _UNIT = (
     "|USD|EUR|GBP|CHF|JPY|CNY|RMB|INR|[$€£¥₹]|dollars?|euros?|pounds?|yuan"
     "|thousand|million|billion|trillion|bn|[万亿億兆][元円]?|[元円원度])"
 )
+_WORD = "[A-Za-z0-9_]"  # other scripts may follow a string without a space
 _STOPS = r"\s<>\"'`|^“”‘’„«»、。，；：（）「」【】"  # where an address ends
 # Alternatives in order of precedence. The first two lookaheads only save time: they skip what
 # begins none of them, and plain words.
@@ -43,26 +44,27 @@ _PATTERN = re.compile(
     rf"""
     (?<![A-Za-z0-9_À-ɏͰ-ԯ]) (?=[A-Za-z0-9_/~$€£¥₹+−±\#.-])
     (?:
-      (?P<month_date> {_MONTH}\.?\ \d{{1,2}}(?:st|nd|rd|th)?,?\ \d{{4}} (?!\w) )
+      (?P<month_date> {_MONTH}\.?\ \d{{1,2}}(?:st|nd|rd|th)?,?\ \d{{4}} (?!{_WORD}) )
     | (?![A-Z]?[a-z]*+[\s,;!?"')])
     (?:
       (?P<url> (?:[A-Za-z][A-Za-z0-9+.-]{{1,15}}+://|www\.)
                [^{_STOPS}{{}}]++ )
     | (?P<email> [A-Za-z0-9][A-Za-z0-9._%+-]{{0,63}}+
                  @ [A-Za-z0-9-]{{1,63}}+ (?:\.[A-Za-z0-9-]{{1,63}}+){{1,6}}+ )
-    | (?P<uuid> [0-9a-fA-F]{{8}} (?:-[0-9a-fA-F]{{4}}){{3}} -[0-9a-fA-F]{{12}} (?![\w-]) )
+    | (?P<uuid> [0-9a-fA-F]{{8}} (?:-[0-9a-fA-F]{{4}}){{3}} -[0-9a-fA-F]{{12}} (?![A-Za-z0-9_-]) )
     | (?P<date> \d{{4}}(?P<mark>[-/.])\d{{1,2}}(?P=mark)\d{{1,2}}
-                (?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{{1,9}})?)?(?:Z|[+-]\d\d:?\d\d)?)? (?!\w)
-              | \d{{1,2}}(?P<sign>[-/.])\d{{1,2}}(?P=sign)(?:\d{{4}}|\d\d) (?![\w.])
-              | \d{{1,2}}(?:st|nd|rd|th)?\ {_MONTH}\.?,?\ \d{{4}} (?!\w)
+                (?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{{1,9}})?)?(?:Z|[+-]\d\d:?\d\d)?)? (?!{_WORD})
+              | \d{{1,2}}(?P<sign>[-/.])\d{{1,2}}(?P=sign)(?:\d{{4}}|\d\d) (?!\.?{_WORD})
+              | \d{{1,2}}(?:st|nd|rd|th)?\ {_MONTH}\.?,?\ \d{{4}} (?!{_WORD})
               | \d{{4}}年\d{{1,2}}月(?:\d{{1,2}}[日号])?
-              | \d{{1,2}}:\d\d(?::\d\d(?:\.\d{{1,9}})?)?(?:\ ?[AaPp]\.?[Mm])? (?![\w:]) )
-    | (?P<code> \d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d{{1,5}}|/\d{{1,2}})? (?![\w.])
-              | [A-Z]{{2}}\d\d(?:\ [A-Z0-9]{{4}}){{3,7}}+(?:\ [A-Z0-9]{{1,3}})? (?!\w) )
-    | (?P<hex> 0[xX][0-9a-fA-F]++ (?!\w) | \#(?=[a-fA-F]{{0,7}}\d)[0-9a-fA-F]{{6,8}} (?!\w)
-             | [0-9a-fA-F]{{2}}(?::[0-9a-fA-F]{{2}}){{3,31}}+ (?![\w:]) )
-    | (?P<version> v?\d++(?:\.\d++){{2,5}}+(?:[-+.]?(?:[a-z]{{1,9}}+[.-]?)?\d{{1,9}})? (?!\w)
-                 | v\d++(?:\.\d++)?+ (?!\w) )
+              | \d{{1,2}}:\d\d(?::\d\d(?:\.\d{{1,9}})?)?(?:\ ?[AaPp]\.?[Mm])? (?!:?{_WORD}) )
+    | (?P<code> \d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d{{1,5}}|/\d{{1,2}})? (?!\.?{_WORD})
+              | [A-Z]{{2}}\d\d(?:\ [A-Z0-9]{{4}}){{3,7}}+(?:\ [A-Z0-9]{{1,3}})? (?!{_WORD}) )
+    | (?P<hex> 0[xX][0-9a-fA-F]++ (?!{_WORD})
+             | \#(?=[a-fA-F]{{0,7}}\d)[0-9a-fA-F]{{6,8}} (?!{_WORD})
+             | [0-9a-fA-F]{{2}}(?::[0-9a-fA-F]{{2}}){{3,31}}+ (?!:?{_WORD}) )
+    | (?P<version> v?\d++(?:\.\d++){{2,5}}+(?:[-+.]?(?:[a-z]{{1,9}}+[.-]?)?\d{{1,9}})? (?!{_WORD})
+                 | v\d++(?:\.\d++)?+ (?!{_WORD}) )
     | (?P<path> (?<![/:.~]) (?:~|\.\.?)?+ (?:/[A-Za-z0-9_.@+-]++){{2,}}+
               | [A-Za-z]:\\[^{_STOPS}?*,;\\]++(?:\\[^{_STOPS}?*,;\\]++)*+
               | (?<![/A-Za-z0-9_.@+-]) [A-Za-z0-9_.@+-]++(?:/[A-Za-z0-9_.@+-]++)++ )
@@ -242,7 +244,9 @@ def _tier(string: str, kind: ExactKind) -> int:
     num_digits = sum(character.isdigit() for character in string)
     if kind in ("uuid", "hash"):
         return 0
-    if (kind in ("hex", "code") and len(string) >= 6) or (kind == "number" and num_digits >= 7):
+    if (kind == "hex" and len(string) >= 6) or (kind == "code" and num_digits >= 3):
+        return 1
+    if kind == "number" and num_digits >= 7:
         return 1
     if kind == "number" and num_digits < len(string):
         return 2

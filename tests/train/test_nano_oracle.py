@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed; the [train]
 from transformers import Glm4vForConditionalGeneration  # noqa: E402
 
 from glyph.errors import ConfigError, GlyphError  # noqa: E402
-from glyph.train.nano.circuit import GuidedReader, recording  # noqa: E402
+from glyph.train.nano.circuit import GuidedReader, load_reader, recording  # noqa: E402
 from glyph.train.nano.corpus import random_mixture  # noqa: E402
-from glyph.train.nano.language import LanguageSettings, LanguageTrainer, load_reader  # noqa: E402
+from glyph.train.nano.language import LanguageSettings, LanguageTrainer  # noqa: E402
 from glyph.train.nano.oracle import CodeLayout, CodeNoise, MonoGrid, OracleCode  # noqa: E402
 from glyph.train.nano.packing import IGNORE, fullest_token, group_mask, pack, page_positions  # noqa: E402
 from glyph.train.nano.pages import render_labelled  # noqa: E402

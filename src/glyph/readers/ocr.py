@@ -40,6 +40,8 @@ about three input pixels to one of the page: wider costs blanks and time, narrow
 MAX_PIECE_PX = 1600
 """Widest input; longer lines are cut at a blank. Time grows faster than width beyond."""
 
+MIN_WIDTH_PX = 160
+
 WIDE_GAP_LINES = 2.5
 """Blank, in line heights, at which a line is read in two pieces: table cells, aligned comments."""
 
@@ -201,8 +203,9 @@ class _Recogniser:
 
     def read(self, gray_HW: UInt8[np.ndarray, "48 V"]) -> tuple[str, list[int], float]:
         """Return the characters of a line, the step each was read at, and the confidence."""
-        width = -(-gray_HW.shape[1] // STEP_PX) * STEP_PX
-        inputs = np.ones((1, 3, HEIGHT_PX, width), np.float32)
+        # Short lines were padded with mid-grey in training, and are read better so.
+        width = max(-(-gray_HW.shape[1] // STEP_PX) * STEP_PX, MIN_WIDTH_PX)
+        inputs = np.zeros((1, 3, HEIGHT_PX, width), np.float32)
         inputs[:, :, :, : gray_HW.shape[1]] = gray_HW.astype(np.float32) / 127.5 - 1.0
         output: Float32[np.ndarray, "T C"] = self._session.run(None, {self._input: inputs})[0][0]
         best_T = output.argmax(axis=1)

@@ -84,6 +84,8 @@ def find_lines(ink_HW: UInt8[np.ndarray, "H W"]) -> list[TextLine]:
     found: list[TextLine] = []
     for top, bottom, left, right in _regions(marked_HW, pitch_px):
         region_HW = marked_HW[top:bottom, left:right]
+        if not region_HW.any():
+            continue
         bands = _line_bands(region_HW, pitch_px)
         windows = _windows(region_HW, bands, pitch_px)
         for i, ((first, last), (start, end)) in enumerate(zip(bands, windows, strict=True)):
@@ -267,7 +269,8 @@ def _columns(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
     """Return the columns of text, the whole width when the page is not in columns.
 
     White gaps alone do not make columns, since tables have them too. Columns of one page are
-    equally wide: their left edges are equally far apart and none is wider than that distance.
+    equally wide: their left edges are equally far apart and none is wider than that distance. And
+    all begin at the top.
     """
     whole = [(0, marked_HW.shape[1])]
     rows = _runs(_any(marked_HW, axis=1))
@@ -289,7 +292,9 @@ def _columns(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
     distance = (lefts[-1] - lefts[0]) / (len(lefts) - 1)
     is_even = np.abs(np.diff(lefts) - distance).max() <= pitch_px
     fits = widths.max() <= distance and widths[:-1].min() >= max(0.6 * distance, 6 * pitch_px)
-    return _cut_in_gaps(merged, marked_HW.shape[1]) if is_even and fits else whole
+    first_row = rows[0][0] + 1.5 * pitch_px
+    begins_on_top = all(marked_HW[: int(first_row) + 1, left:right].any() for left, right in merged)
+    return _cut_in_gaps(merged, marked_HW.shape[1]) if is_even and fits and begins_on_top else whole
 
 
 def _cut_in_gaps(spans: Spans, width: int) -> Spans:
@@ -309,15 +314,16 @@ def _line_bands(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
     ascenders of the next even where no row is blank, and a lone underscore or a row of dots stays
     with the line whose grid it stands on.
     """
-    height = len(marked_HW)
     low, high = max(int(pitch_px * 0.67), 1), int(pitch_px * 1.34) + 1
+    # The last stretch may end below the region, as the first may begin above it.
+    marked_HW = np.pad(marked_HW, ((0, high), (0, 0)))
+    height = len(marked_HW)
     is_blank = (~_any(marked_HW, axis=1)).tolist()
     parted_H = np.zeros(height + 1)
     parted_H[1:-1] = (marked_HW[1:] & marked_HW[:-1]).sum(axis=1)
     lengths = np.arange(low, high + 1)
     uneven = UNEVEN_SHARE * marked_HW.sum() / max(height - sum(is_blank), 1)
     penalty = uneven * (lengths - pitch_px) ** 2
-    # Rows before the first are blank, so that a stretch may begin above the region.
     cost_H = np.full(height + 1 + high, np.inf)
     cost_H[: high + 1] = 0.0
     came_from_H = np.zeros(height + 1, np.int64)
@@ -335,10 +341,9 @@ def _line_bands(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
 def _cuts(
     came_from_H: Int[np.ndarray, " H"], cost_H: "np.ndarray[Any, Any]", is_blank: list[bool]
 ) -> list[int]:
-    """Return the cuts of the cheapest way; the last stretch may reach below the region."""
-    height = len(is_blank)
-    last_ink = max(row for row in range(height) if not is_blank[row])
-    row = last_ink + 1 + int(cost_H[last_ink + 1 : height + 1].argmin())
+    """Return the cuts of the cheapest way to below the last ink."""
+    last_ink = max(row for row in range(len(is_blank)) if not is_blank[row])
+    row = last_ink + 1 + int(cost_H[last_ink + 1 :].argmin())
     cuts = [row]
     while row > 0:
         row = int(came_from_H[row])
@@ -382,8 +387,6 @@ def _without_slivers(marked_HW: Bool[np.ndarray, "H W"], bands: Spans) -> Spans:
 
 def _windows(marked_HW: Bool[np.ndarray, "H W"], bands: Spans, pitch_px: float) -> Spans:
     """Return the rows a recogniser should see of each line: one height, hung on the baseline."""
-    if not bands:
-        return []
     profile_H = marked_HW.sum(axis=1)
     heights = np.array([end - start for start, end in bands])
     usual = float(np.percentile(heights, 80))

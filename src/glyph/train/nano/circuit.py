@@ -9,8 +9,12 @@ exist in training only: the weights load in plain transformers.
 Shape key: B rows, L positions, H heads, D hidden width, T visual tokens, N listed positions.
 """
 
-from collections.abc import Generator, Iterator
+# torch declares its types in part only.
+# pyright: reportUnknownMemberType=false
+
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,9 +23,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, Glm4vForConditionalGeneration
 
+from glyph.errors import ConfigError
 from glyph.train.nano.oracle import VOCABULARY, CodeLayout, CodeNoise, OracleCode
 from glyph.train.nano.packing import IGNORE, KEY_CHARS, Batch
-from glyph.train.nano.spec import NanoSpec, NanoStyle, glm4v_config
+from glyph.train.nano.spec import NanoSpec, NanoStyle, glm4v_config, load_spec
 
 GATHER_LAYER, MATCH_LAYER, POINT_LAYER, READ_LAYER = 1, 2, 3, 4
 GUIDED_LAYERS = (MATCH_LAYER, POINT_LAYER, READ_LAYER)
@@ -207,3 +212,35 @@ def _guided_attention(
 
 
 AttentionInterface.register(ATTENTION, _guided_attention)
+
+
+def load_trained(net: GuidedReader, weights: Mapping[str, torch.Tensor]) -> None:
+    """Put saved weights into a reader; the vision tower keeps its own.
+
+    Args:
+        net: Reader of the same style and spec.
+        weights: From a checkpoint of this module.
+
+    Raises:
+        ConfigError: The names differ.
+    """
+    own = dict(net.trained())
+    if own.keys() != weights.keys():
+        odd = sorted(own.keys() ^ weights.keys())
+        raise ConfigError(
+            f"the checkpoint does not fit this reader: {len(odd)} weights differ, first "
+            f"'{odd[0]}'; give the style and nano.toml it was trained with."
+        )
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(weights[name])
+
+
+def load_reader(checkpoint: Path) -> GuidedReader:
+    """Return the reader of a checkpoint, ready to evaluate."""
+    saved = torch.load(checkpoint, weights_only=False)
+    spec = load_spec()
+    net = GuidedReader(spec, spec.style(saved["style"]))
+    load_trained(net, saved["weights"])
+    net.codes.char_VD.copy_(saved["code_chars"])
+    return net.eval()

@@ -7,6 +7,9 @@ sources of chance, step), `settings.json`, and after an evaluation `evaluation.j
 again in the same folder continues at the saved step and gives the curve of an unbroken run.
 """
 
+# torch declares its types in part only.
+# pyright: reportUnknownMemberType=false
+
 import argparse
 import dataclasses
 import json
@@ -21,7 +24,7 @@ import numpy as np
 import torch
 
 from glyph.errors import ConfigError, GlyphError
-from glyph.train.nano.circuit import GuidedReader
+from glyph.train.nano.circuit import GuidedReader, load_trained
 from glyph.train.nano.corpus import TextMixture, training_mixture
 from glyph.train.nano.oracle import CodeNoise, MonoGrid
 from glyph.train.nano.packing import Batch, pack
@@ -193,7 +196,7 @@ class LanguageTrainer:
         self.step += 1
         values = {name: float(value.detach()) for name, value in parts.items()}
         self._note({**values, "gradient": float(norm)}, 0.95)
-        self._note_answers(batch, right_BL.numpy())
+        self._note_answers(batch, right_BL)
         return float(loss.detach())
 
     def next_pages(self) -> tuple[list[TaskPage], MonoGrid]:
@@ -227,7 +230,7 @@ class LanguageTrainer:
             old = self.means.get(name, value)
             self.means[name] = memory * old + (1 - memory) * value
 
-    def _note_answers(self, batch: Batch, right_BL: np.ndarray) -> None:
+    def _note_answers(self, batch: Batch, right_BL: torch.Tensor) -> None:
         for target in batch.targets:
             keys = target.query.num_keys
             bucket = f"-{1 << (keys.bit_length() - 1)}" if keys else ""
@@ -251,38 +254,6 @@ class LanguageTrainer:
             f"the loss is not finite at step {self.step} (in: {bad}); the batch and the weights "
             f"are in {path}; lower the learning rate, or look at the batch."
         )
-
-
-def load_trained(net: GuidedReader, weights: Mapping[str, torch.Tensor]) -> None:
-    """Put saved weights into a reader; the vision tower keeps its own.
-
-    Args:
-        net: Reader of the same style and spec.
-        weights: From a checkpoint of this module.
-
-    Raises:
-        ConfigError: The names differ.
-    """
-    own = dict(net.trained())
-    if own.keys() != weights.keys():
-        odd = sorted(own.keys() ^ weights.keys())
-        raise ConfigError(
-            f"the checkpoint does not fit this reader: {len(odd)} weights differ, first "
-            f"'{odd[0]}'; give the style and nano.toml it was trained with."
-        )
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(weights[name])
-
-
-def load_reader(checkpoint: Path) -> GuidedReader:
-    """Return the reader of a checkpoint, ready to evaluate."""
-    saved = torch.load(checkpoint, weights_only=False)
-    spec = load_spec()
-    net = GuidedReader(spec, spec.style(saved["style"]))
-    load_trained(net, saved["weights"])
-    net.codes.char_VD.copy_(saved["code_chars"])
-    return net.eval()
 
 
 def main() -> None:

@@ -8,6 +8,9 @@ Shape key: B rows, L positions in a row, T visual tokens, R C rows and columns o
 K slots, N anything listed by (row, position).
 """
 
+# torch declares its types in part only.
+# pyright: reportUnknownMemberType=false
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,9 +6,15 @@ answer, so exact match needs one pass. Character error needs free running and ge
 Shape key: B rows, T visual tokens, D hidden width, L positions.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+# torch declares its types in part only.
+# pyright: reportUnknownMemberType=false
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,12 +22,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import DynamicCache
 
-from glyph.train.nano.circuit import GuidedReader
-from glyph.train.nano.corpus import TextMixture
+from glyph.train.nano.circuit import GuidedReader, load_reader
+from glyph.train.nano.corpus import TextMixture, book_mixture
 from glyph.train.nano.oracle import CodeNoise, MonoGrid
 from glyph.train.nano.packing import IGNORE, Batch, Target, pack, page_positions
 from glyph.train.nano.spec import char_ids, chars_of, load_spec
-from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage
+from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage, needles_fit
 
 TRAIN_STREAM, EVAL_STREAM = 1, 2
 PAGES_PER_BATCH = 6
@@ -109,7 +115,7 @@ def lookup_pages(
     num_keys: int,
     seed: int,
     num_queries: int,
-    kind: Literal["lookup", "question", "needle"] = "lookup",
+    kind: str = "lookup",
 ) -> list[TaskPage]:
     """Return evaluation pages with exactly `num_keys` keys and prose on the other lines.
 
@@ -119,7 +125,7 @@ def lookup_pages(
         num_keys: Keys on each page.
         seed: Of the evaluation stream.
         num_queries: At least this many queries over all pages.
-        kind: Bare key, question in words, or sentences of the needle task asked in words.
+        kind: `lookup` (bare key), `question` (in words), or `needle` (sentences, in words).
     """
     mix = TaskMix(
         question_share=float(kind != "lookup"), letter_values=0.2, max_value=6, hard_share=0.3
@@ -170,7 +176,8 @@ def decode_lines(
         chosen_LX.append(tokens[:, 0])
         if (torch.stack(chosen_LX) == special("EOS")).any(0).all():
             break
-    return [_through(ids, special("EOS")) for ids in torch.stack(chosen_LX, 1).tolist()]
+    said: list[list[int]] = torch.stack(chosen_LX, 1).numpy().tolist()
+    return [_through(ids, special("EOS")) for ids in said]
 
 
 def read_lines(net: GuidedReader, codes_TD: Float[Tensor, "T D"], grid: MonoGrid) -> list[str]:
@@ -243,3 +250,57 @@ def edit_distance(first: str, second: str) -> int:
             current.append(min(previous[j] + 1, current[-1] + 1, previous[j - 1] + (a != b)))
         previous = current
     return previous[-1]
+
+
+NUM_QUERIES = 200
+SIZES_PX = ((168, 112), (224, 168), (336, 224), (336, 448))
+KEY_COUNTS = (1, 2, 4, 8, 16)
+SEEDS = (101, 202, 303)
+
+
+def score_rows(
+    net: GuidedReader, text: TextMixture, sizes_px: Sequence[tuple[int, int]] = SIZES_PX
+) -> Iterator[dict[str, float | int | str]]:
+    """Yield one row per page size, task, number of keys, seed and noise.
+
+    Args:
+        net: Reader.
+        text: Held-out prose.
+        sizes_px: Widths and heights of pages.
+    """
+    for width, height in sizes_px:
+        grid = MonoGrid(net.style, width, height)
+        base = {"style": net.style.name, "visual_tokens": grid.num_tokens}
+        for seed, noise in itertools.product(SEEDS, (None, CodeNoise(clean_share=0.0))):
+            torch.manual_seed(seed)
+            about = {**base, "seed": seed, "noise": "clean" if noise is None else "noisy"}
+            for kind, num_keys in itertools.product(("lookup", "question", "needle"), KEY_COUNTS):
+                if (kind != "lookup" and num_keys != 8) or num_keys > grid.num_lines:
+                    continue
+                if kind == "needle" and not needles_fit(grid):
+                    continue
+                pages = lookup_pages(
+                    grid, text, num_keys=num_keys, seed=seed, num_queries=NUM_QUERIES, kind=kind
+                )
+                score = exact_score(net, pages, grid, noise)
+                yield {**about, "task": kind, "keys": num_keys, **asdict(score)}
+            error, chars = read_back_error(
+                net, grid, text, seed=seed, num_pages=1 + 48 // grid.num_tokens, noise=noise
+            )
+            yield {**about, "task": "line", "error_rate": error, "chars": chars}
+
+
+def main() -> None:
+    """Score a checkpoint; one JSON row a line goes to standard output."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--books", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    for row in score_rows(load_reader(given.checkpoint), book_mixture(given.books)):
+        print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

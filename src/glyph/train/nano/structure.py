@@ -7,10 +7,14 @@ answer position; READ_LAYER fetches the visual token of the wanted row and colum
 keeps one slot of it. All of this is only a start: every weight is trained.
 """
 
+# torch declares its types in part only.
+# pyright: reportUnknownMemberType=false
+
 import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from glyph.train.nano.circuit import (
     GATHER_LAYER,
@@ -79,7 +83,7 @@ def _quiet_directions(layout: CodeLayout, count: int) -> Tensor:
 
 
 def _orthonormalise(matrix: Tensor) -> Tensor:
-    return torch.linalg.qr(matrix).Q  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return torch.linalg.qr(matrix).Q  # pyright: ignore[reportUnknownVariableType]
 
 
 def _orthonormal(rows: int, columns: int) -> Tensor:
@@ -135,8 +139,7 @@ def _count_from_tags(net: GuidedReader, directions: Tensor) -> None:
         weight.mul_(0.1)
     attention.q_proj.weight.mul_(0.1)
     sure, swing = 8.0, 2.0
-    num_heads = int(net.model.config.text_config.num_attention_heads)
-    for head in range(num_heads):
+    for head in range(layout.hidden // size):
         pair, phase = PHASES[head % len(PHASES)]
         start = head * size
         # Flags are the largest part of their token: about 6 after the layer's RMS norm.
@@ -168,8 +171,7 @@ def _place_key_chars(net: GuidedReader, grid: MonoGrid, directions: Tensor) -> N
         parts = [
             math.cos(rate * (j + 1) + phase) for rate, (_, phase) in zip(rates, PHASES, strict=True)
         ]
-        wanted = torch.tensor(parts) @ directions
-        wanted = wanted / wanted.norm()
+        wanted = functional.normalize(torch.tensor(parts) @ directions, dim=0)
         net.index_probe.weight[j] = wanted
         for i in range(size):
             unit = j * size + i
@@ -192,7 +194,7 @@ def _start_probes(net: GuidedReader, grid: MonoGrid) -> None:
     for j in range(KEY_CHARS):
         for line in range(grid.style.lines_per_token):
             start = (line * grid.style.bins_per_token + grid.slot(0, j)) * size
-            keys[j, :, start : start + size] = net.codes.char_VD * 2
+            keys[j, :, start : start + size] = net.codes.char_VD
     net.line_probe.weight.zero_()
     for number in range(MAX_LINES):
         row, line = divmod(number, grid.style.lines_per_token)
@@ -302,7 +304,7 @@ def _read(net: GuidedReader, directions: Tensor) -> None:
 
 @torch.no_grad()
 def center_queries(net: GuidedReader, batch: Batch) -> None:
-    """Take out of the match queries what all queries have in common, which prefers no key.
+    """Take out of the answer starts what all of them have in common, which prefers no key.
 
     Args:
         net: After `structured_init`.
@@ -311,7 +313,9 @@ def center_queries(net: GuidedReader, batch: Batch) -> None:
     net(batch, net.codes(batch.slot_BRCK))
     layer = net.layer(MATCH_LAYER)
     row, at = batch.match_N4[:, :2].unbind(1)
-    asking = layer.input_layernorm(net.entering[MATCH_LAYER][row, at])
+    held = net.entering[MATCH_LAYER][row, at]
+    net.key_probe.bias.copy_(-net.key_probe.weight @ held.mean(0))
+    asking = layer.input_layernorm(held)
     attention = layer.self_attn
     common = (asking @ attention.q_proj.weight.T).mean(0)
     for start in range(0, len(common), attention.head_dim):

@@ -128,8 +128,7 @@ class TaskMaker:
         if kind == "trace":
             return self.trace_page()
         num_keys = log_uniform(self.rng, self.grid.num_lines)
-        fits = self.grid.num_columns >= len(NEEDLE_HEAD) + 24
-        return self.key_page(num_keys, needles=kind == "needles" and fits)
+        return self.key_page(num_keys, needles=kind == "needles" and needles_fit(self.grid))
 
     def key_page(
         self,
@@ -342,6 +341,11 @@ class TaskMaker:
         end = column + size
         after = (line, end) if end < self.grid.num_columns else None
         return (*((line, c) for c in range(column, end)), after)
+
+
+def needles_fit(grid: MonoGrid) -> bool:
+    """Return whether a needle sentence with a key of 10 letters fits on one line."""
+    return grid.num_columns >= len(NEEDLE_HEAD) + 24
 
 
 def log_uniform(rng: np.random.Generator, most: int) -> int:
