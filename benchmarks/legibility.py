@@ -1,8 +1,8 @@
 """How well pages are read: `python benchmarks/legibility.py [--fonts] [--json]`.
 
-An independent reader (PP-OCR by rapidocr, extra `[ocr]`) reads the same text rendered by Glyph and by
-reportlab + poppler, A4 at 72 dpi, 9 pt on 10 pt lines, several seeds; character error rate in per
-cent with a 95 % bootstrap interval over lines. --fonts compares the faces Glyph knows instead.
+An independent reader (PP-OCR by rapidocr, extra `[ocr]`) reads the same text rendered by Glyph and
+by reportlab + poppler, A4 at 72 dpi, 9 pt on 10 pt lines, several seeds; character error rate in
+per cent with a 95 % bootstrap interval over samples. --fonts compares the faces Glyph knows instead.
 """
 
 import argparse
@@ -12,9 +12,9 @@ import shutil
 import sys
 
 import numpy as np
-import texts
 from PIL import Image
 
+import texts
 from glyph import Page, PageLayout, RenderConfig, open_reader, render_pages
 from glyph.fonts import installed_families
 from glyph.pages import Glyphs, Lines
@@ -119,7 +119,9 @@ def line_area(page: Page) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fonts", action="store_true", help="compare faces")
-    parser.add_argument("--seeds", type=int, default=10, help="samples, about 1,300 characters each")
+    parser.add_argument(
+        "--seeds", type=int, default=10, help="samples of 1,300 characters"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     if not arguments.fonts and shutil.which("pdftoppm") is None:

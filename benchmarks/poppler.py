@@ -17,15 +17,15 @@ import time
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-import texts
 from PIL import Image
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Paragraph, SimpleDocTemplate
-from speed import CONFIG, pin_to_one_core, render_all
 
+import texts
 from glyph.fonts import find_font
+from speed import CONFIG, pin_to_one_core, render_all
 
 
 def register_font() -> None:

@@ -13,9 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import texts
-
 from glyph import RenderConfig, encode_png, kernel, render_pages
 
 CONFIG = RenderConfig()
@@ -83,7 +83,7 @@ print(pages, peak_mb)
 
 def streamed_memory() -> dict:
     """Peak memory of a process that streams five million characters to PNG."""
-    code = STREAM.format(folder=os.path.dirname(os.path.abspath(__file__)))
+    code = STREAM.format(folder=str(Path(__file__).resolve().parent))
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     pages, megabytes = out.stdout.split()
     return {"chars": 5_000_000, "pages": int(pages), "peak_rss_mb": round(float(megabytes), 1)}

@@ -12,12 +12,11 @@ from glyph.config import (
     RenderConfig,
     contrast,
     field_specs,
-    load_preset,
     luminance,
     parse_setting,
-    preset_names,
 )
 from glyph.errors import ConfigError
+from glyph.presets import load_preset, preset_names
 
 ONE_PT = ("left_indent_pt", "right_indent_pt", "space_before_pt", "space_after_pt")
 ONE_PT += ("border_width_pt", "border_padding_pt", "letter_spacing_pt")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import glyph
-from glyph.config import RenderConfig, load_preset, preset_names
+from glyph.config import RenderConfig
+from glyph.presets import load_preset, preset_names
 from glyph.render import render_pages
 from glyph.tokens import image_cost
 

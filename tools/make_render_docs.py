@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import glyph
-from glyph.config import RenderConfig, Spec, field_specs, load_preset, preset_names
+from glyph.config import RenderConfig, Spec, field_specs
+from glyph.presets import load_preset, preset_names
 
 PAGE = Path(__file__).parents[1] / "docs" / "RENDER.md"
 PRESETS = Path(glyph.__file__).parent / "presets"

@@ -7,7 +7,7 @@
 """
 
 from glyph.api import Asked, Measurement, Rendering, ask, make_config, measure, render
-from glyph.config import RenderConfig, load_preset, preset_names
+from glyph.config import RenderConfig
 from glyph.documents import Document, document_from_text, load_document
 from glyph.encode import encode_page, encode_png
 from glyph.errors import (
@@ -22,6 +22,7 @@ from glyph.errors import (
     UpstreamError,
 )
 from glyph.pages import Box, Page, PageLayout
+from glyph.presets import load_preset, preset_names
 from glyph.readers import open_reader
 from glyph.readers.protocol import Answer, Reader, Request
 from glyph.render import render_pages

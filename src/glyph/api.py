@@ -11,12 +11,13 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from glyph.config import RenderConfig, load_preset, parse_setting
+from glyph.config import RenderConfig, parse_setting
 from glyph.documents import Document, document_from_text, load_document
 from glyph.encode import Format
 from glyph.errors import ConfigError, DocumentError, UnknownModelError
 from glyph.output import PageHook, PageRecord, Saved, manifest_of, save_pages
 from glyph.pages import SUBPIXELS, Box, Page
+from glyph.presets import load_preset
 from glyph.readers import open_reader
 from glyph.readers.protocol import Answer, Reader, Request
 from glyph.render import render_pages

@@ -17,9 +17,10 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from glyph import kernel
-from glyph.config import RenderConfig, load_preset, preset_names
+from glyph.config import RenderConfig
 from glyph.errors import GlyphError
 from glyph.fonts import FALLBACK, FAMILIES, installed_families
+from glyph.presets import load_preset, preset_names
 from glyph.readers import open_reader
 from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens, tokenizer_names

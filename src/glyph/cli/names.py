@@ -22,7 +22,7 @@ def presets(model: ModelsOption = None, as_json: JsonOption = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from glyph.config import load_preset, preset_names
+    from glyph.presets import load_preset, preset_names
     from glyph.tokens import image_cost, resolve_model
 
     models = [resolve_model(name).name for name in model or SHOWN_MODELS]
