@@ -2,7 +2,7 @@
 
 An independent reader (PP-OCR by rapidocr, extra `[ocr]`) reads the same text rendered by Glyph and
 by reportlab + poppler, A4 at 72 dpi, 9 pt on 10 pt lines, several seeds; character error rate in
-per cent with a 95 % bootstrap interval over samples. --fonts compares the faces Glyph knows instead.
+per cent with a 95 % bootstrap interval over samples. --fonts compares faces instead.
 """
 
 import argparse

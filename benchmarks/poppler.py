@@ -105,7 +105,7 @@ def compare(name: str, text: str, runs: int) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--chars", type=int, default=200_000, help="length of each text")
+    parser.add_argument("--chars", type=int, default=250_000, help="length of each text")
     parser.add_argument("--runs", type=int, default=3, help="runs of the slow pipeline")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()

@@ -56,8 +56,7 @@ def no_endpoint_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_of(name: str, base_url: str | None = None) -> Check:
-    (found,) = (check for check in examine(base_url) if check.name == name)
-    return found
+    return next(check for check in examine(base_url) if check.name == name)
 
 
 def test_everything_essential_is_well_here() -> None:

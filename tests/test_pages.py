@@ -1,6 +1,7 @@
 """From a place on a page to the text and back."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from glyph.pages import Box, PageLayout
 from square_font import layouts_of, pages_of, square_config
 
 
-def layout_of(square: Path, text: str, line_em: float, **changes: float | str) -> PageLayout:
+def layout_of(square: Path, text: str, line_em: float, **changes: Any) -> PageLayout:
     return layouts_of(text, square_config(square, line_em=line_em, **changes))[0]
 
 
@@ -49,8 +50,7 @@ def test_a_line_break_has_no_width(square: Path) -> None:
     assert page.boxes(3, 4) == [Box(0, 4, 0, 8)]
 
 
-def test_a_mark_has_the_box_of_its_cluster(square: Path) -> None:
-    del square
+def test_a_mark_has_the_box_of_its_cluster() -> None:
     page = layouts_of("abc e\u0301fg hijk", RenderConfig())[0]
     (box,) = page.boxes(4, 6)
     assert page.boxes(4, 5) == page.boxes(5, 6) == [box]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glyph.config import load_preset
 from glyph.errors import ConfigError
 from glyph.pages import Page
+from glyph.presets import load_preset
 from glyph.probe import (
     MAX_LINES,
     Confusion,

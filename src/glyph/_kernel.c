@@ -221,6 +221,10 @@ static PyObject *place(PyObject *self, PyObject *args) {
 #include <emmintrin.h>
 typedef __m128i Ink;
 static inline Ink spread(uint8_t ink) { return _mm_set1_epi8((char)ink); }
+static inline void blend_plain(uint8_t *to, const uint8_t *from) {
+    const __m128i raw = _mm_loadu_si128((const __m128i *)from);
+    _mm_storeu_si128((__m128i *)to, _mm_min_epu8(raw, _mm_loadu_si128((const __m128i *)to)));
+}
 static inline void blend_lane(uint8_t *to, const uint8_t *from, Ink ink) {
     const __m128i raw = _mm_loadu_si128((const __m128i *)from);
     const __m128i blank = _mm_cmpeq_epi8(raw, _mm_set1_epi8(-1));
@@ -231,6 +235,9 @@ static inline void blend_lane(uint8_t *to, const uint8_t *from, Ink ink) {
 #include <arm_neon.h>
 typedef uint8x16_t Ink;
 static inline Ink spread(uint8_t ink) { return vdupq_n_u8(ink); }
+static inline void blend_plain(uint8_t *to, const uint8_t *from) {
+    vst1q_u8(to, vminq_u8(vld1q_u8(from), vld1q_u8(to)));
+}
 static inline void blend_lane(uint8_t *to, const uint8_t *from, Ink ink) {
     const uint8x16_t raw = vld1q_u8(from);
     const uint8x16_t blank = vceqq_u8(raw, vdupq_n_u8(255));
@@ -239,6 +246,9 @@ static inline void blend_lane(uint8_t *to, const uint8_t *from, Ink ink) {
 #else
 typedef uint8_t Ink;
 static inline Ink spread(uint8_t ink) { return ink; }
+static inline void blend_plain(uint8_t *to, const uint8_t *from) {
+    for (int k = 0; k < LANE; k++) to[k] = from[k] < to[k] ? from[k] : to[k];
+}
 static inline void blend_lane(uint8_t *to, const uint8_t *from, Ink ink) {
     for (int k = 0; k < LANE; k++) {
         const uint8_t s = (uint8_t)(from[k] - (from[k] == 255 ? 0 : ink));
@@ -311,8 +321,13 @@ static PyObject *blit(PyObject *self, PyObject *args) {
             continue;
         }
         uint8_t *to = plane.plane + (Py_ssize_t)y * width + x;
+        if (stride == LANE && !ink) { /* nearly every glyph of a page of text */
+            for (int32_t r = 0; r < rows; r++) blend_plain(to + (Py_ssize_t)r * width, from + r * LANE);
+            continue;
+        }
+        const Ink spread_ink = spread(ink);
         for (int32_t r = 0; r < rows; r++, to += width, from += stride)
-            for (int32_t c = 0; c < stride; c += LANE) blend_lane(to + c, from + c, spread(ink));
+            for (int32_t c = 0; c < stride; c += LANE) blend_lane(to + c, from + c, spread_ink);
     }
     release(&b);
     Py_RETURN_NONE;

@@ -292,7 +292,7 @@ def ask(
     if not question.strip():
         raise ConfigError("the question is empty; ask something.")
     asked = open_reader(reader) if isinstance(reader, str) else reader
-    priced = resolve_model(model).name if model else _model_behind(asked)
+    priced = resolve_model(model).name if model else model_behind(asked)
     document = as_document(source)
     config = make_config(preset, model=priced, is_code=document.kind == "code", **fields)
     pages = tuple(render_pages(document, config))
@@ -305,8 +305,11 @@ def ask(
     return Asked(answer, cost, spans, len(pages))
 
 
-def _model_behind(reader: Reader) -> str | None:
-    """Return the model whose tokens a reader spends, None when no rule is known for it."""
+def model_behind(reader: Reader) -> str | None:
+    """Return the model whose tokens a reader spends, None when no rule is known for it.
+
+    A reader without a model of its own is priced as the default one.
+    """
     _, _, model = reader.name.partition(":")
     if not model:
         return DEFAULT_MODEL

@@ -43,7 +43,6 @@ INK_TEXT, INK_MARKER, INK_FIRST_ROLE = 0, 1, 2
 """Ink numbers; syntax roles follow, so that role r has ink INK_FIRST_ROLE + r - 1."""
 
 CLASS_BITS, SHAPING_BIT, EXTEND_BIT = 0x3F, 0x40, 0x80
-BREAK_FLAGS = np.array([0, BREAK_AFTER, NEWLINE], np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,8 +172,7 @@ class Layout:
         codepoints_N = codepoints_of(text)
         slots_N = self._atlas.slots_of(codepoints_N)
         packed_N = kernel.look_up(_packed_properties(), codepoints_N)
-        flags_N = BREAK_FLAGS.take(kernel.line_breaks(packed_N))
-        flags_N |= _flags_of_packed().take(packed_N)
+        flags_N = _flags(packed_N)
         ink_N = None if self._ink_N is None else self._ink_N[start:stop]
         if self._marker_slot:
             slots_N, flags_N, ink_N = self._mark_newlines(codepoints_N, slots_N, flags_N, ink_N)
@@ -299,7 +297,7 @@ def _place_glyphs(
         "slot_G": block.slots_N[:n],
         "x64_G": kernel.place(block.advance64_N, gap_N, lines, left64_L, extra64_L),
         "dy_G": None,
-        "char_G": np.arange(block.start, block.start + n, dtype=np.int64),
+        "char_G": np.arange(n, dtype=np.int32),
         "ink_G": None if block.ink_N is None else block.ink_N[:n],
         "glyph_end_L": lines.end_L.astype(np.int64),
     }
@@ -339,7 +337,7 @@ def _visual_glyphs(
         "slot_G": shaped.slot_G[seen_G].astype(np.int32),
         "x64_G": (x64_N[char_G] + shaped.dx64_G[seen_G]).astype(np.int32),
         "dy_G": shaped.dy_G[seen_G].astype(np.int32),
-        "char_G": char_G.astype(np.int64) + block.start,
+        "char_G": char_G.astype(np.int32),
         "ink_G": None if block.ink_N is None else block.ink_N[char_G],
         "glyph_end_L": np.searchsorted(rank_N[char_G], lines.end_L),
     }
@@ -416,9 +414,10 @@ def _packed_properties() -> UInt8[np.ndarray, " T"]:
     return _tables["packed"]
 
 
-def _flags_of_packed() -> UInt8[np.ndarray, " 256"]:
-    if "flags" not in _tables:
-        packed = np.arange(256, dtype=np.uint8)
-        flags = np.where((packed & CLASS_BITS) == LineBreak.SP, np.uint8(SPACE), np.uint8(0))
-        _tables["flags"] = flags | np.where(packed & EXTEND_BIT, np.uint8(ATTACHED), np.uint8(0))
-    return _tables["flags"]
+def _flags(packed_N: UInt8[np.ndarray, " N"]) -> UInt8[np.ndarray, " N"]:
+    """Return what line filling must know of each character."""
+    breaks_N = kernel.line_breaks(packed_N)
+    flags_N = breaks_N * breaks_N  # 0, 1 and 2 become none, BREAK_AFTER and NEWLINE
+    flags_N |= ((packed_N & CLASS_BITS) == int(LineBreak.SP)).view(np.uint8) * np.uint8(SPACE)
+    flags_N |= (packed_N & EXTEND_BIT) // np.uint8(EXTEND_BIT // ATTACHED)
+    return flags_N

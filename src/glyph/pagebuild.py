@@ -25,9 +25,10 @@ FILL_PARAGRAPH, FILL_BORDER = 254, 253
 class Chunk:
     """The finished lines of one block, with their glyphs.
 
-    Offsets of characters are offsets into the document's text. `glyph_end_L` is one past each
-    line's last glyph, counted from the chunk's first. `look_ahead` is how many characters must
-    follow a page before appending text can no longer change it; None if only a line break can.
+    Offsets of lines are offsets into the document's text; `char_G` counts from `start`.
+    `glyph_end_L` is one past each line's last glyph, counted from the chunk's first. `look_ahead`
+    is how many characters must follow a page before appending text can no longer change it; None
+    if only a line break ends that.
     """
 
     start: int
@@ -46,9 +47,10 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
-    """The lines of one page that came with one chunk, as slices of the chunk's arrays."""
+class _Table:
+    """A chunk's lines with their pixel rows, and its glyphs; pages take slices of it."""
 
+    start: int
     start_L: Any
     end_L: Any
     left64_L: Any
@@ -57,19 +59,23 @@ class _Piece:
     bottom_L: Any
     frame_top_L: Any
     frame_bottom_L: Any
-    baseline_L: Any
-    num_glyphs_L: Any
     starts_paragraph_L: Any
     column_L: Any
+    glyph_L: Any
     slot_G: Any
     x64_G: Any
-    dy_G: Any
+    baseline_G: Any
     char_G: Any
     ink_G: Any
 
 
-LINE_FIELDS = [name for name in _Piece.__slots__ if name.endswith("_L")]
-GLYPH_FIELDS = [name for name in _Piece.__slots__ if name.endswith("_G")]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """The lines of one page that came with one chunk."""
+
+    table: _Table
+    lines: slice
+    glyphs: slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ class PageBuilder:
         self._pieces: list[_Piece] = []
         self._page = 0
         self._look_ahead: int | None = None
+        self._size_px = config.page_size_px
         self._pitch_px = config.px(config.line_height_pt)
         self._frame_px = config.px(config.border_width_pt + config.border_padding_pt)
         face = atlas.primary
@@ -106,28 +113,29 @@ class PageBuilder:
         """Take the lines of a block; yield the pages that are complete."""
         page_L = chunk.places.page_L
         bounds = (np.flatnonzero(page_L[1:] != page_L[:-1]) + 1).tolist()
-        whole = self._with_rows(chunk)
-        glyph_end_L = chunk.glyph_end_L
+        table = self._table(chunk)
         first, first_glyph = 0, 0
         for last in [*bounds, len(page_L)]:
             if page_L[first] != self._page:
                 yield self.rest()
                 self._page = int(page_L[first])
-            last_glyph = int(glyph_end_L[last - 1])
+            last_glyph = int(chunk.glyph_end_L[last - 1])
             self._look_ahead = chunk.look_ahead
-            self._pieces.append(_cut(whole, slice(first, last), slice(first_glyph, last_glyph)))
+            self._pieces.append(_Piece(table, slice(first, last), slice(first_glyph, last_glyph)))
             first, first_glyph = last, last_glyph
 
-    def _with_rows(self, chunk: Chunk) -> _Piece:
-        """Return the chunk as one piece, with the pixel rows of its lines."""
+    def _table(self, chunk: Chunk) -> _Table:
         top_px_L = chunk.places.top_L
 
         def rows(offset_px: float) -> Any:
             return np.floor(top_px_L + (offset_px + 0.5)).astype(np.int32)
 
-        num_glyphs_L = chunk.glyph_end_L.copy()
-        num_glyphs_L[1:] -= chunk.glyph_end_L[:-1]
-        return _Piece(
+        glyph_L = np.concatenate(([0], chunk.glyph_end_L[:-1]))
+        baseline_G = np.repeat(rows(self._baseline_px), chunk.glyph_end_L - glyph_L)
+        if chunk.dy_G is not None:
+            baseline_G += chunk.dy_G
+        return _Table(
+            start=chunk.start,
             start_L=np.concatenate(([chunk.start], chunk.end_L[:-1])),
             end_L=chunk.end_L,
             left64_L=chunk.left64_L,
@@ -136,13 +144,12 @@ class PageBuilder:
             bottom_L=rows(self._pitch_px),
             frame_top_L=rows(-self._frame_px),
             frame_bottom_L=rows(self._pitch_px + self._frame_px),
-            baseline_L=rows(self._baseline_px),
-            num_glyphs_L=num_glyphs_L,
             starts_paragraph_L=chunk.starts_paragraph_L,
             column_L=chunk.places.column_L,
+            glyph_L=glyph_L,
             slot_G=chunk.slot_G,
             x64_G=chunk.x64_G,
-            dy_G=chunk.dy_G,
+            baseline_G=baseline_G,
             char_G=chunk.char_G,
             ink_G=chunk.ink_G,
         )
@@ -150,52 +157,58 @@ class PageBuilder:
     def rest(self) -> OpenPage:
         """Return the page under way."""
         pieces, self._pieces = tuple(self._pieces), []
-        start, end = int(pieces[0].start_L[0]), int(pieces[-1].end_L[-1])
+        first, last = pieces[0], pieces[-1]
+        start = int(first.table.start_L[first.lines.start])
+        end = int(last.table.end_L[last.lines.stop - 1])
         return OpenPage(self._page, start, end, self._look_ahead, pieces)
 
     def finish(self, page: OpenPage, *, is_closed: bool, is_last: bool) -> PageLayout:
         """Return the layout of a complete page."""
         pieces = page.pieces
-        num_glyphs_L = _join(pieces, "num_glyphs_L")
-        baseline_N = np.repeat(_join(pieces, "baseline_L"), num_glyphs_L)
-        if any(piece.dy_G is not None for piece in pieces):
-            baseline_N += _join(pieces, "dy_G", default=np.int32)
-        has_ink = any(piece.ink_G is not None for piece in pieces)
+        has_ink = any(piece.table.ink_G is not None for piece in pieces)
         glyphs = Glyphs(
-            slot_N=_join(pieces, "slot_G"),
-            x64_N=_join(pieces, "x64_G"),
-            baseline_N=baseline_N,
-            char_N=(_join(pieces, "char_G") - page.start).astype(np.int32),
-            ink_N=_join(pieces, "ink_G", default=np.uint8) if has_ink else None,
+            slot_N=_glyphs(pieces, "slot_G"),
+            x64_N=_glyphs(pieces, "x64_G"),
+            baseline_N=_glyphs(pieces, "baseline_G"),
+            char_N=_chars(pieces, page.start),
+            ink_N=_inks(pieces) if has_ink else None,
         )
         lines = Lines(
-            start_L=_join(pieces, "start_L"),
-            end_L=_join(pieces, "end_L"),
-            left64_L=_join(pieces, "left64_L"),
-            right64_L=_join(pieces, "right64_L"),
-            top_L=_join(pieces, "top_L"),
-            bottom_L=_join(pieces, "bottom_L"),
-            glyph_L=np.cumsum(num_glyphs_L) - num_glyphs_L,
+            start_L=_lines(pieces, "start_L"),
+            end_L=_lines(pieces, "end_L"),
+            left64_L=_lines(pieces, "left64_L"),
+            right64_L=_lines(pieces, "right64_L"),
+            top_L=_lines(pieces, "top_L"),
+            bottom_L=_lines(pieces, "bottom_L"),
+            glyph_L=_first_glyphs(pieces),
         )
         fills = self._fills(pieces) if self._has_fills else ()
-        slots = self._label_slots(page.index)
-        label_px = math.ceil(int(self._atlas.advance64[slots].sum()) / SUBPIXELS)
-        width_px, height_px = self._crop(lines, fills, label_px, is_last=is_last)
+        slots = self._label_slots(page.index) if self._config.page_label != "none" else None
+        width_px, height_px = self._crop(lines, fills, slots, is_last=is_last)
+        label = None if slots is None else self._label(slots, width_px, height_px)
         return PageLayout(
             page.index, width_px, height_px, page.start, page.end, is_closed, glyphs, lines,
-            fills, self._label(slots, width_px, height_px),
+            fills, label,
         )  # fmt: skip
 
     # -- crop, fills, label ------------------------------------------------------------------
 
     def _crop(
-        self, lines: Lines, fills: tuple[Fill, ...], label_px: int, *, is_last: bool
+        self,
+        lines: Lines,
+        fills: tuple[Fill, ...],
+        label_slots: Int32[np.ndarray, " D"] | None,
+        *,
+        is_last: bool,
     ) -> tuple[int, int]:
         config = self._config
-        width_px, height_px = config.page_size_px
+        width_px, height_px = self._size_px
         if config.crop_width:
             right_px = math.ceil(int(lines.right64_L.max()) / SUBPIXELS)
             right_px = max([right_px, *(fill.box.right_px for fill in fills)])
+            label_px = 0
+            if label_slots is not None:
+                label_px = math.ceil(int(self._atlas.advance64[label_slots].sum()) / SUBPIXELS)
             wanted_px = math.ceil(right_px + config.px(config.margin_x_pt) - 1e-6)
             width_px = min(width_px, _snap_up(max(wanted_px, label_px), config.grid_px))
         if config.crop_last_page and is_last:
@@ -207,9 +220,9 @@ class PageBuilder:
 
     def _fills(self, pieces: tuple[_Piece, ...]) -> tuple[Fill, ...]:
         """Return background and border of each paragraph on the page, column by column."""
-        top_L, bottom_L = _join(pieces, "frame_top_L"), _join(pieces, "frame_bottom_L")
-        starts_L = _join(pieces, "starts_paragraph_L")
-        column_L = _join(pieces, "column_L")
+        top_L, bottom_L = _lines(pieces, "frame_top_L"), _lines(pieces, "frame_bottom_L")
+        starts_L = _lines(pieces, "starts_paragraph_L")
+        column_L = _lines(pieces, "column_L")
         begins_L = starts_L.copy()
         begins_L[0] = True
         begins_L[1:] |= column_L[1:] != column_L[:-1]
@@ -237,14 +250,9 @@ class PageBuilder:
         return [Fill(outer, FILL_BORDER), ground] if border_px else [ground]
 
     def _label_slots(self, index: int) -> Int32[np.ndarray, " D"]:
-        has_label = self._config.page_label != "none"
-        return self._atlas.slots_of(codepoints_of(str(index + 1) if has_label else ""))
+        return self._atlas.slots_of(codepoints_of(str(index + 1)))
 
-    def _label(
-        self, slots: Int32[np.ndarray, " D"], width_px: int, height_px: int
-    ) -> Glyphs | None:
-        if not len(slots):
-            return None
+    def _label(self, slots: Int32[np.ndarray, " D"], width_px: int, height_px: int) -> Glyphs:
         advance64 = self._atlas.advance64[slots]
         pen64 = np.cumsum(advance64) - advance64
         left64 = (width_px * SUBPIXELS - int(advance64.sum())) // 2
@@ -257,23 +265,41 @@ class PageBuilder:
         )
 
 
-def _cut(whole: _Piece, lines: slice, glyphs: slice) -> _Piece:
-    parts = {name: getattr(whole, name)[lines] for name in LINE_FIELDS}
-    for name in GLYPH_FIELDS:
-        array = getattr(whole, name)
-        parts[name] = None if array is None else array[glyphs]
-    return _Piece(**parts)
-
-
-def _join(pieces: tuple[_Piece, ...], name: str, *, default: type[Any] | None = None) -> Any:
-    """Join one array of all pieces; where a piece has none, zeros stand for it."""
-    parts = [getattr(piece, name) for piece in pieces]
-    if default is not None:
-        parts = [
-            np.zeros(len(piece.slot_G), default) if part is None else part
-            for piece, part in zip(pieces, parts, strict=True)
-        ]
+def _joined(parts: list[Any]) -> Any:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _lines(pieces: tuple[_Piece, ...], name: str) -> Any:
+    return _joined([getattr(piece.table, name)[piece.lines] for piece in pieces])
+
+
+def _glyphs(pieces: tuple[_Piece, ...], name: str) -> Any:
+    return _joined([getattr(piece.table, name)[piece.glyphs] for piece in pieces])
+
+
+def _chars(pieces: tuple[_Piece, ...], start: int) -> Any:
+    """Return each glyph's character, counted from the page's start."""
+    return _joined([p.table.char_G[p.glyphs] + np.int32(p.table.start - start) for p in pieces])
+
+
+def _inks(pieces: tuple[_Piece, ...]) -> Any:
+    """Return each glyph's ink; a chunk without inks has ink 0."""
+    parts: list[Any] = []
+    for piece in pieces:
+        ink_G, glyphs = piece.table.ink_G, piece.glyphs
+        blank = np.zeros(glyphs.stop - glyphs.start, np.uint8)
+        parts.append(blank if ink_G is None else ink_G[glyphs])
+    return _joined(parts)
+
+
+def _first_glyphs(pieces: tuple[_Piece, ...]) -> Any:
+    """Return the page's first glyph of each line."""
+    parts: list[Any] = []
+    count = 0
+    for piece in pieces:
+        parts.append(piece.table.glyph_L[piece.lines] + (count - piece.glyphs.start))
+        count += piece.glyphs.stop - piece.glyphs.start
+    return _joined(parts)
 
 
 def _snap_up(length_px: int, grid_px: int) -> int:

@@ -111,13 +111,13 @@ def _print_rendered(console: "Console", rendered: "Rendered", seconds: float) ->
 def _print_read(console: "Console", rendered: "Rendered", read: "ReadBack", seconds: float) -> None:
     of_all = f"{read.num_errors / read.num_chars:.2%}"
     of_letters = f"{read.num_letter_errors / read.num_letters:.2%}"
-    _step(console, "", f"{read.num_chars:,} characters in {seconds:.0f} s. Compared with the text")
+    _step(console, "", f"{read.num_chars:,} characters in {seconds:.0f} s")
     _step(
         console,
         "",
-        f"afterwards: {of_letters} of letters and digits were read wrongly, {of_all} of all "
-        "characters\n",
+        f"compared with the text afterwards, {of_letters} of the letters and digits are wrong, and",
     )
+    _step(console, "", f"{of_all} of all characters, with the rulings under headings\n")
     _step(console, "Ask", "answered from what was read, not from the text")
     for each in read.answers:
         _print_answer(console, rendered, each)

@@ -170,20 +170,22 @@ def probe(
 
     CER is the character error rate: characters replaced, left out or added, over all characters.
     """
-    from glyph.api import make_config
+    from glyph.api import make_config, model_behind, preset_of
     from glyph.probe import probe as run_probe
 
-    config = make_config(preset, **fields_of(settings))
+    fields = fields_of(settings)
+    opened = _open(reader, base_url, lambda done, total: None)
+    name = preset or preset_of(model_behind(opened))
     with progress_bar(2, "reading pages", quiet=as_json) as show:
-        opened = _open(reader, base_url, lambda done, total: None)
+        config = make_config(name, **fields)
         result = run_probe(opened, config, seed=seed, lines=lines, on_page=show)
     if as_json:
-        print_json({"preset": preset or "default", "seed": seed, "lines": lines, **asdict(result)})
+        print_json({"preset": name, "seed": seed, "lines": lines, **asdict(result)})
     else:
-        _print_probe(result, preset)
+        _print_probe(result, name)
 
 
-def _print_probe(result: "ProbeResult", preset: str | None) -> None:
+def _print_probe(result: "ProbeResult", preset: str) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -205,7 +207,7 @@ def _print_probe(result: "ProbeResult", preset: str | None) -> None:
     console = make_console()
     console.print(
         Text.assemble(
-            (preset or "default preset", "bold"),
+            (f"preset {preset}", "bold"),
             f" read by {result.reader}, {result.num_pages} pages in {result.seconds:.1f} s",
         )
     )

@@ -146,6 +146,7 @@ def _folded_places(text: str, key: str) -> Iterator[tuple[int, int, int]]:
     size = max(len(wanted) // (max_edits + 1), 1)
     if not wanted or size < min(MIN_PIECE_CHARS, len(wanted)):
         return
+    num_blanks = len(key.split()) - 1
     best: dict[int, tuple[int, int, int]] = {}
     for number in range(max_edits + 1):
         offset = number * size
@@ -154,10 +155,11 @@ def _folded_places(text: str, key: str) -> Iterator[tuple[int, int, int]]:
         while at >= 0:
             found = _fit(folded, wanted, at - offset, max_edits)
             if found is not None and _is_whole(text, places, found):
-                start, end, edits = found
-                known = best.get(places[start])
-                if known is None or edits < known[2]:
-                    best[places[start]] = (places[start], places[end - 1] + 1, edits)
+                start, end = places[found[0]], places[found[1] - 1] + 1
+                # A blank that the key does not have is a misread letter too.
+                num_edits = found[2] + max(text.count(" ", start, end) - num_blanks, 0)
+                if num_edits <= min(max_edits, best.get(start, (0, 0, max_edits))[2]):
+                    best[start] = (start, end, num_edits)
             at = folded.find(piece, at + 1)
     last_end = -1
     for start, end, edits in sorted(best.values()):

@@ -180,7 +180,8 @@ def _pitch(marked_HW: Bool[np.ndarray, "H W"]) -> float:
     blank rows part the lines, it is not more than a third above a line's height; the rest is gap.
     """
     heights = [end - start for start, end in _runs(_any(marked_HW, axis=1))]
-    most_px = 1.3 * float(np.percentile(heights, 80))
+    full = [height for height in heights if 2 * height > max(heights)]
+    most_px = 1.3 * float(np.percentile(full, 80))
     width = marked_HW.shape[1]
     strip_px = max(width // NUM_STRIPS, MIN_STRIP_PX)
     edges = list(range(0, width, strip_px))
@@ -188,11 +189,11 @@ def _pitch(marked_HW: Bool[np.ndarray, "H W"]) -> float:
     bounded_SH = np.pad(strips_SH, ((0, 0), (1, 1)))
     strip_M, start_M = np.nonzero(bounded_SH[:, 1:] & ~bounded_SH[:, :-1])
     _, end_M = np.nonzero(bounded_SH[:, :-1] & ~bounded_SH[:, 1:])
-    usual = float(np.median(end_M - start_M))
+    letter_px = float(np.percentile(end_M - start_M, 75))
     distances = np.diff(end_M)[np.diff(strip_M) == 0]
-    distances = distances[(distances >= 1.05 * usual) & (distances <= 8 * usual)]
+    distances = distances[(distances >= letter_px) & (distances <= 8 * letter_px)]
     if not len(distances):
-        return min(1.25 * usual, most_px)
+        return most_px
     count = np.bincount(distances, minlength=4).astype(np.float64)
     crowd = np.convolve(count, np.ones(3), "same")
     pitch = int(np.flatnonzero(crowd >= 0.35 * crowd.max())[0])
@@ -323,7 +324,8 @@ def _line_bands(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
     parted_H[1:-1] = (marked_HW[1:] & marked_HW[:-1]).sum(axis=1)
     lengths = np.arange(low, high + 1)
     uneven = UNEVEN_SHARE * marked_HW.sum() / max(height - sum(is_blank), 1)
-    penalty = uneven * (lengths - pitch_px) ** 2
+    # A stretch costs a little in itself, so that accents are not parted from their line.
+    penalty = uneven * ((lengths - pitch_px) ** 2 + 1)
     cost_H = np.full(height + 1 + high, np.inf)
     cost_H[: high + 1] = 0.0
     came_from_H = np.zeros(height + 1, np.int64)

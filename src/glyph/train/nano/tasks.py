@@ -23,8 +23,8 @@ NEEDLE_QUESTION = (
     "What is the special magic number for ",
     " mentioned in the provided text?",
 )
+TRACE_LINE = "VAR ABC = VAR DEF"
 TASKS = ("lookup", "question", "needle", "line", "read", "quote", "present", "trace")
-KEY_TASKS = ("lookup", "question", "needle", "present")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +123,10 @@ class TaskMaker:
         kinds = [kind for kind, _ in self.mix.page_weights]
         shares = np.array([share for _, share in self.mix.page_weights])
         kind = kinds[int(self.rng.choice(len(kinds), p=shares / shares.sum()))]
-        if kind == "prose":
-            return self.prose_page()
-        if kind == "trace":
+        if kind == "trace" and self.grid.num_columns >= len(TRACE_LINE):
             return self.trace_page()
+        if kind in ("prose", "trace"):
+            return self.prose_page()
         num_keys = log_uniform(self.rng, self.grid.num_lines)
         return self.key_page(num_keys, needles=kind == "needles" and needles_fit(self.grid))
 
