@@ -1,14 +1,8 @@
-"""The command line: its contracts, its errors, and that an interrupted run loses nothing."""
+"""The contracts of the command line: what each verb writes, prints and exits with."""
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,41 +10,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 import glyph
-from glyph.cli import app
+from command_line import SENTENCE, refusal, run, values
 from glyph.presets import preset_names
 from glyph.tokens import model_names
-
-SENTENCE = "The quiet teacher carried a heavy letter to the village. "
-HEAVY = ("torch", "transformers", "onnxruntime", "rapidocr", "cv2", "starlette", "fastapi")
-HEAVY += ("openai", "matplotlib", "PIL", "pypdfium2", "gradio", "ray")
-IS_WINDOWS = sys.platform == "win32"
-
-
-def run(*arguments: object, stdin: bytes | None = None) -> Result:
-    return CliRunner().invoke(app, [str(each) for each in arguments], input=stdin)
-
-
-def values(*arguments: object, stdin: bytes | None = None) -> dict[str, Any]:
-    """Run a verb with --json and return the one object it prints."""
-    result = run(*arguments, "--json", stdin=stdin)
-    assert result.exit_code == 0, result.output
-    assert result.stderr == ""
-    return json.loads(result.stdout)
-
-
-def refusal(*arguments: object, stdin: bytes | None = None) -> str:
-    """Run a verb that must fail, in both modes, and return its one sentence."""
-    plain = run(*arguments, stdin=stdin)
-    assert (plain.exit_code, plain.stdout) == (1, "")
-    assert plain.stderr.startswith("error: ")
-    assert plain.stderr.count("\n") == 1
-    told = run(*arguments, "--json", stdin=stdin)
-    assert (told.exit_code, told.stderr) == (1, plain.stderr)
-    assert json.loads(told.stdout)["error"] == plain.stderr.removeprefix("error: ").rstrip("\n")
-    return plain.stderr.removeprefix("error: ").rstrip("\n")
 
 
 @pytest.fixture
@@ -58,10 +22,6 @@ def letters(tmp_path: Path) -> Path:
     path = tmp_path / "letters.txt"
     path.write_text(SENTENCE * 300, "utf-8")
     return path
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 # -- render ----------------------------------------------------------------------------------
@@ -289,132 +249,6 @@ def test_wrong_usage_exits_with_two_and_prints_nothing_on_stdout(arguments: list
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-# -- bad input -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("data", "sentence"),
-    [
-        (b"", "is empty, so there is nothing to show"),
-        (b" \n\t\n", "holds only white space, so there is nothing to show"),
-        (random.Random(1).randbytes(4_000), "is binary data"),
-        (b"%PDF-1.7 and so on", "looks like a PDF"),
-        (b"\x89PNG\r\n\x1a\n....", "looks like an image"),
-    ],
-)
-@pytest.mark.parametrize("verb", ["render", "measure", "ask"])
-def test_what_is_no_text_is_refused(tmp_path: Path, verb: str, data: bytes, sentence: str) -> None:
-    path, out = tmp_path / "input", tmp_path / "run"
-    path.write_bytes(data)
-    more = {"render": ["-o", out], "measure": [], "ask": ["why?"]}[verb]
-    assert sentence in refusal(verb, path, *more)
-    assert not out.exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (
-            ["--set", "font_size=9"],
-            "'font_size=9' is not a setting; write field=value, did you mean",
-        ),
-        (["--set", "dpi"], "'dpi' is not a setting; write field=value, such as dpi=96."),
-        (["--set", "dpi=high"], "dpi='high' is not a number."),
-        (["--set", "dpi=5000"], "dpi is 5000 dpi; accepted: 20 to 1200."),
-        (["--set", "margin_x_pt=400"], "cannot hold one line of 2 em"),
-        (["--set", "page_height_pt=9999", "--set", "dpi=1200"], "is over the cap of 100,000,000"),
-        (["--set", "font_family=Vernada"], "no font family 'Vernada' is installed"),
-        (["--set", "font_family=missing.ttf"], "font file missing.ttf does not exist"),
-        (["--preset", "aligned-27"], "unknown preset 'aligned-27'; did you mean"),
-        (["--preset", "missing.toml"], "cannot read preset missing.toml: No such file"),
-        (["--model", "glm-9"], "no visual-token rule is known for model 'glm-9'; did you mean"),
-        (["--tokenizer", "gpt2"], "unknown tokenizer 'gpt2'"),
-    ],
-)
-@pytest.mark.parametrize("verb", ["render", "measure"])
-def test_what_no_page_can_be_made_with_is_refused(
-    letters: Path, tmp_path: Path, verb: str, options: list[str], sentence: str
-) -> None:
-    out = tmp_path / "run"
-    more = ["-o", out] if verb == "render" else []
-    assert sentence in refusal(verb, letters, *more, *options)
-    assert not out.exists()
-
-
-def test_a_font_that_cannot_be_parsed_is_refused(letters: Path, tmp_path: Path) -> None:
-    font = tmp_path / "bad.ttf"
-    font.write_bytes(b"\0\1\0\0 not a font at all")
-    setting = f"font_family={font}"
-    told = refusal("render", letters, "-o", tmp_path / "run", "--set", setting)
-    assert "is not a font that can be parsed" in told or "cannot be read" in told
-
-
-def test_a_preset_file_with_an_unknown_key_names_the_nearest(letters: Path, tmp_path: Path) -> None:
-    preset = tmp_path / "mine.toml"
-    preset.write_text("[render]\nfontsize_pt = 9\n")
-    told = refusal("render", letters, "-o", tmp_path / "run", "--preset", preset)
-    assert told == f"unknown field 'fontsize_pt' in {preset}; did you mean 'font_size_pt'?"
-
-
-def test_nul_characters_and_surrogates_are_shown_and_told(tmp_path: Path) -> None:
-    path = tmp_path / "odd.txt"
-    path.write_bytes(b"a\0b" + b"\n" + "\ufeff".encode() * 0)
-    told = values("render", path, "-o", tmp_path / "run")
-    assert told["notes"] == ["1 NUL character shown as U+2400"]
-    path.write_bytes("x \ud800 y".encode("utf-16", "surrogatepass"))
-    told = values("render", path, "-o", tmp_path / "run")
-    assert told["notes"] == ["1 lone surrogate shown as U+FFFD"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["x" * 10_000_000, "a" + "\u0301" * 300_000, "\u200b" * 300_000 + "a", "\n" * 30_000 + "a"],
-)
-def test_texts_of_one_kind_of_character_are_priced(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "flood.txt"
-    path.write_text(text, "utf-8")
-    told = values("measure", path, "-m", "glm-4.5v", "--tokenizer", "o200k_base")
-    assert told["characters"] == len(text)
-    assert told["costs"][0]["pages"] >= 1
-
-
-def test_a_folder_with_foreign_files_is_refused(letters: Path, tmp_path: Path) -> None:
-    out = tmp_path / "mine"
-    out.mkdir()
-    (out / "thesis.docx").write_bytes(b"years of work")
-    told = refusal("render", letters, "-o", out)
-    assert told.startswith(
-        f"{out} holds files that are not pages of an earlier run, such as thesis"
-    )
-    assert contents(out) == {"thesis.docx": b"years of work"}
-    assert (
-        refusal("render", letters, "-o", letters)
-        == f"{letters} is a file; name a folder for the pages."
-    )
-
-
-def test_a_file_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
-    told = refusal("render", tmp_path / "no\nsuch file", "-o", tmp_path / "run")
-    assert "is not a file name" in told
-    assert refusal("measure", tmp_path / "none.txt") == (
-        f"there is no file {tmp_path / 'none.txt'}; give the path of one file, or '-' for "
-        "standard input."
-    )
-
-
-def test_an_error_names_its_kind_for_programs(letters: Path, tmp_path: Path) -> None:
-    kinds = {
-        "ConfigError": ("render", letters, "-o", tmp_path / "x", "--set", "dpi=1"),
-        "UnknownModelError": ("measure", letters, "-m", "nothing-known"),
-        "DocumentError": ("measure", tmp_path),
-        "RenderError": ("render", letters, "-o", letters),
-        "FontError": ("render", letters, "-o", tmp_path / "x", "--set", "font_family=Nix"),
-    }
-    for kind, arguments in kinds.items():
-        result = run(*arguments, "--json")
-        assert json.loads(result.stdout)["kind"] == kind
-
-
 # -- reading ---------------------------------------------------------------------------------
 
 
@@ -522,162 +356,3 @@ def test_doctor_exits_with_one_when_something_essential_is_broken(
     assert shown.exit_code == 1
     assert "BROKEN" in shown.stdout
     assert "extra [train]" in shown.stdout
-
-
-# -- as a process ----------------------------------------------------------------------------
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "glyph", *map(str, arguments)]
-
-
-def test_the_module_is_the_command(letters: Path) -> None:
-    done = subprocess.run(
-        command("measure", letters, "-m", "glm-4.5v", "--json"), capture_output=True, check=True
-    )
-    assert json.loads(done.stdout)["costs"][0]["model"] == "glm-4.5v"
-    assert done.stderr == b""
-
-
-def test_a_terminal_of_few_characters_shows_what_it_can(letters: Path) -> None:
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    done = subprocess.run(
-        command("measure", letters, "-m", "glm-4.5v"), capture_output=True, env=environment
-    )
-    assert done.returncode == 0
-    assert b"glm-4.5v" in done.stdout
-
-
-def test_json_is_ascii_so_that_every_pipe_carries_it(tmp_path: Path) -> None:
-    path = tmp_path / "山.txt"
-    path.write_text("山水 " * 20, "utf-8")
-    done = subprocess.run(command("measure", path, "--json"), capture_output=True, check=True)
-    assert done.stdout.isascii()
-    assert json.loads(done.stdout)["document"] == "山.txt"
-
-
-def loaded_by(script: str) -> set[str]:
-    """Return which heavy packages a script loads."""
-    tell = f"\nimport sys; print(*(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
-    done = subprocess.run(
-        [sys.executable, "-c", script + tell], capture_output=True, check=True, text=True
-    )
-    return set(done.stderr.split())
-
-
-def test_import_and_measure_load_nothing_heavy(letters: Path) -> None:
-    assert loaded_by("import glyph") == set()
-    verb = f"from glyph.cli import app; app(['measure', {str(letters)!r}], standalone_mode=False)"
-    assert loaded_by(verb) == set()
-    # The same look finds a package that is loaded.
-    assert loaded_by("import glyph; import PIL.Image") == {"PIL"}
-
-
-@pytest.mark.skipif(IS_WINDOWS, reason="Windows has no limits on the size of files")
-def test_a_file_system_that_takes_no_more_is_told_and_loses_nothing(
-    letters: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
-    values("render", letters, "-o", out)
-    before = contents(out)
-    script = (
-        "import resource, sys\n"
-        "from glyph.cli import main\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "main()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, "render", str(letters), "-o", str(out), "--preset", "dark"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"error: cannot write to {out}: File too large. Nothing was changed there; free space, or "
-        "choose another folder.\n"
-    )
-    assert contents(out) == before
-
-
-@pytest.mark.skipif(IS_WINDOWS, reason="Windows has no such signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("is_new", [True, False])
-def test_a_run_that_is_stopped_leaves_what_was_there(
-    letters: Path, tmp_path: Path, number: signal.Signals, code: int, is_new: bool
-) -> None:
-    out = tmp_path / "run"
-    if not is_new:
-        values("render", letters, "-o", out)
-    before = {} if is_new else contents(out)
-    long = tmp_path / "long.txt"
-    long.write_text(SENTENCE * 250_000, "utf-8")
-    process = subprocess.Popen(
-        command("render", long, "-o", out), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    deadline = time.monotonic() + 120
-    while not list(out.glob(".partial-*/page-*")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(number)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert b"Traceback" not in told
-    if is_new:
-        assert not out.exists()
-    else:
-        assert contents(out) == before
-
-
-@pytest.mark.skipif(IS_WINDOWS, reason="needs a pseudo-terminal")
-def test_a_bar_is_shown_on_a_terminal_and_only_there(letters: Path, tmp_path: Path) -> None:
-    import pty
-
-    for option, is_shown in (([], True), (["--json"], False)):
-        master, slave = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm-256color"}
-        arguments = command("render", letters, "-o", tmp_path / "run", *option)
-        done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=slave, env=environment)
-        os.close(slave)
-        shown = os.read(master, 65_536) if is_shown else b""
-        os.close(master)
-        assert done.returncode == 0
-        assert (b"rendering" in shown) == is_shown
-
-
-# -- demo ------------------------------------------------------------------------------------
-
-
-def test_the_demo_reads_its_answers_from_page_files(tmp_path: Path) -> None:
-    pytest.importorskip("rapidocr", reason="the reader needs the extra [ocr]")
-    told = values("demo", "--out", tmp_path / "demo")
-    assert told["characters"] > 400_000
-    assert told["pages"] == len(list((tmp_path / "demo" / "pages").glob("page-*.png"))) > 90
-    assert len(told["costs"]) >= 5
-    read = told["read"]
-    assert 1 < len(read["pages"]) < 6
-    assert read["letter_errors"] / read["letters"] < 0.01
-    answers = [each["answer"] for each in read["answers"]]
-    assert "execution frame" in answers[0]
-    assert "NameError" in answers[1]
-    assert "interpreter" in answers[2]
-    assert all(each["page"] in read["pages"] and each["box"] for each in read["answers"])
-    report = (tmp_path / "demo" / "report.html").read_text("utf-8")
-    assert "NameError" in report
-    assert f'id="page-{read["pages"][0]}"' in report
-
-
-def test_without_the_ocr_extra_the_demo_does_the_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    result = run("demo", "--out", tmp_path / "demo", "--json")
-    assert result.exit_code == 0
-    assert result.stderr == (
-        "not read back: reader 'ocr' needs onnxruntime; install it with: pip install "
-        "'glyph-context[ocr]'\n"
-    )
-    told = json.loads(result.stdout)
-    assert told["read"] is None
-    assert told["pages"] > 90
-    assert (tmp_path / "demo" / "report.html").exists()

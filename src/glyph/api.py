@@ -161,7 +161,7 @@ def render(
     Example:
         >>> rendering = render("Call me Ishmael. Some years ago - never mind how long precisely")
         >>> len(rendering.pages), rendering.cost.visual_tokens
-        (1, 26)
+        (1, 24)
     """
     document = as_document(source)
     config = make_config(preset, model=model, is_code=document.kind == "code", **fields)

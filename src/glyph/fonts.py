@@ -17,6 +17,7 @@ whole pixels read ten times worse than unhinted ones on quarter pixels.
 import importlib.util
 import math
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -157,7 +158,7 @@ def find_font(family: str, *, bold: bool = False, italic: bool = False) -> FontF
         if not path.is_file():
             raise FontError(f"font file {path} does not exist. Check the path.")
         return FontFile(path, slant=_slant(italic), embolden=_embolden(bold))
-    known = FAMILIES.get(family)
+    known = FAMILIES.get(_known_names().get(family.casefold(), ""))
     if known is None:
         path = _system_fonts().get(family.casefold())
         if path is None:
@@ -197,6 +198,11 @@ def _slant(wanted: bool) -> float:
 
 def _embolden(wanted: bool) -> float:
     return 0.03 if wanted else 0.0
+
+
+@cache
+def _known_names() -> dict[str, str]:
+    return {name.casefold(): name for name in FAMILIES}
 
 
 @cache
@@ -365,7 +371,7 @@ def _load(file: FontFile) -> hb.Font:
         face = hb.Face(_blob(file.path), file.face_index)
     except (hb.HarfBuzzError, OSError) as error:
         raise FontError(f"font file {file.path} cannot be read: {error}.") from None
-    if face.glyph_count == 0 or face.upem == 0:
+    if face.glyph_count == 0 or face.upem == 0 or not _is_whole(file):
         raise FontError(
             f"{file.path} is not a font that can be parsed; TTF, OTF and TTC files are accepted."
         )
@@ -377,6 +383,20 @@ def _load(file: FontFile) -> hb.Font:
     if file.embolden:
         font.synthetic_bold = (file.embolden, file.embolden, False)
     return font
+
+
+def _is_whole(file: FontFile) -> bool:
+    """Whether every table the font declares lies inside the file; one cut short draws blanks.
+
+    Source: OpenType 1.9, "Organization of an OpenType Font": table directory and collections.
+    """
+    data = file.path.read_bytes()
+    start = 0
+    if data[:4] == b"ttcf":
+        start = struct.unpack_from(">I", data, 12 + 4 * file.face_index)[0]
+    (num_tables,) = struct.unpack_from(">H", data, start + 4)
+    records = (struct.unpack_from(">II", data, start + 20 + 16 * i) for i in range(num_tables))
+    return all(offset + length <= len(data) for offset, length in records)
 
 
 @cache
