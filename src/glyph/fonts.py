@@ -200,7 +200,6 @@ def _embolden(wanted: bool) -> float:
     return 0.03 if wanted else 0.0
 
 
-@cache
 def _known_names() -> dict[str, str]:
     return {name.casefold(): name for name in FAMILIES}
 
