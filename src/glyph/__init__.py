@@ -6,7 +6,7 @@
 `render`, `measure` and `ask` are the way in; `render_pages` streams documents of any size.
 """
 
-from glyph.api import Asked, Measurement, Rendering, ask, make_config, measure, render
+from glyph.api import Asked, Measurement, Rendering, ask, make_config, measure, render, save
 from glyph.config import RenderConfig
 from glyph.documents import Document, document_from_text, load_document
 from glyph.encode import encode_page, encode_png
@@ -68,4 +68,5 @@ __all__ = [
     "render",
     "render_pages",
     "sample_config",
+    "save",
 ]

@@ -26,6 +26,7 @@ from glyph.tokens import Cost, document_cost, resolve_model
 
 DEFAULT_PRESET = "aligned-28"
 CODE_PRESET = "code"
+FLOW_PRESET = "aligned-28-flow"
 PRESET_OF_GRID = {
     16: "aligned-16", 28: DEFAULT_PRESET, 32: "aligned-32", 48: "aligned-48",
     256: "aligned-512", 336: "aligned-336", 448: "aligned-448", 640: "aligned-640",

@@ -20,6 +20,9 @@ from glyph.paginate import Places
 FILL_PARAGRAPH, FILL_BORDER = 254, 253
 """Plane codes of flat colours; 255 is the page itself."""
 
+MIN_PIXELS, MIN_PIXELS_OF_GRID = 6_272, {32: 65_536}
+"""Smaller images are enlarged, and so blurred: by GLM-4.xV, and by Qwen3-VL on its 32 px grid."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
@@ -216,7 +219,19 @@ class PageBuilder:
             bottom_px += self._pitch_px if config.page_label != "none" else 0
             wanted_px = math.ceil(bottom_px + config.px(config.margin_y_pt) - 1e-6)
             height_px = min(height_px, _snap_up(wanted_px, config.grid_px))
-        return width_px, height_px
+        return self._enlarged(width_px, height_px)
+
+    def _enlarged(self, width_px: int, height_px: int) -> tuple[int, int]:
+        """Return a size that encoders of the grid do not enlarge, as far as the page allows."""
+        grid_px = self._config.grid_px
+        if not grid_px:
+            return width_px, height_px
+        least_px = MIN_PIXELS_OF_GRID.get(grid_px, MIN_PIXELS)
+        full_width_px, full_height_px = self._size_px
+        needed_px = _snap_up(-(-least_px // width_px), grid_px)
+        height_px = min(max(height_px, needed_px), full_height_px)
+        needed_px = _snap_up(-(-least_px // height_px), grid_px)
+        return min(max(width_px, needed_px), full_width_px), height_px
 
     def _fills(self, pieces: tuple[_Piece, ...]) -> tuple[Fill, ...]:
         """Return background and border of each paragraph on the page, column by column."""

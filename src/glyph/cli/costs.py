@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from glyph.documents import Document
     from glyph.tokens import Cost
 
 MAX_MISSING_SHOWN = 8
+WORTH_A_TIP = 1.2
 
 
 def cost_table(rows: "list[tuple[str, Cost]]", *, show_preset: bool) -> "Table":
@@ -42,6 +44,28 @@ def cost_table(rows: "list[tuple[str, Cost]]", *, show_preset: bool) -> "Table":
             Text("resampled", style="yellow") if cost.resampled else Text("kept", style="green"),
         )
     return table
+
+
+def print_flow_tip(console: "Console", document: "Document", preset: str, cost: "Cost") -> None:
+    """Say what the same pages cost with line breaks as marks, where that saves much.
+
+    Blank lines and short last lines cost as much as full ones, so texts with many of them pay
+    twice; only the default preset has a twin whose text flows on.
+    """
+    from rich.text import Text
+
+    from glyph.api import DEFAULT_PRESET, FLOW_PRESET, measure
+
+    if preset != DEFAULT_PRESET:
+        return
+    (flow,) = measure(document, preset=FLOW_PRESET, models=[cost.model]).costs
+    if flow.ratio > WORTH_A_TIP * cost.ratio:
+        console.print(
+            Text(
+                f"tip: with line breaks as red marks (--preset {FLOW_PRESET}) {cost.model} pays "
+                f"{flow.visual_tokens:,} tokens for {flow.pages:,} pages, {flow.ratio:.2f}x."
+            )
+        )
 
 
 def style_of_ratio(ratio: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glyph.cli.console import make_console, print_json, progress_bar, tell
-from glyph.cli.costs import cost_table, cost_values
+from glyph.cli.costs import cost_table, cost_values, print_flow_tip
 from glyph.cli.options import JsonOption
 from glyph.errors import ReaderError
 
@@ -106,6 +106,7 @@ def _print_rendered(console: "Console", rendered: "Rendered", seconds: float) ->
     _step(console, "", f"{seconds:.2f} s, {speed}, {kernel_name()} kernel\n")
     _step(console, "Price", "tokens as text and as pages, the same pages for every model")
     console.print(cost_table([(run.preset, cost) for cost in run.costs], show_preset=False))
+    print_flow_tip(console, run.document, run.preset, run.costs[0])
 
 
 def _print_read(console: "Console", rendered: "Rendered", read: "ReadBack", seconds: float) -> None:

@@ -12,6 +12,7 @@ from glyph.cli.costs import (
     cost_table,
     cost_values,
     missing_values,
+    print_flow_tip,
     print_remarks,
     style_of_ratio,
 )
@@ -200,6 +201,8 @@ def measure(
         )
         return
     _print_costs(document.name, len(document.text), rows)
+    if not fields:
+        print_flow_tip(make_console(), document, *rows[0])
     print_remarks(make_console(), document.notes, _remarks(rows), missing)
 
 
