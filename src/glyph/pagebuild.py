@@ -20,8 +20,8 @@ from glyph.paginate import Places
 FILL_PARAGRAPH, FILL_BORDER = 254, 253
 """Plane codes of flat colours; 255 is the page itself."""
 
-MIN_PIXELS, MIN_PIXELS_OF_GRID = 6_272, {32: 65_536}
-"""Smaller images are enlarged, and so blurred: by GLM-4.xV, and by Qwen3-VL on its 32 px grid."""
+MIN_PIXELS_OF_GRID = {28: 6_272, 32: 65_536}
+"""Smaller images are enlarged, and so blurred: by GLM-4.xV and Qwen2-VL (28), by Qwen3-VL (32)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -224,9 +224,9 @@ class PageBuilder:
     def _enlarged(self, width_px: int, height_px: int) -> tuple[int, int]:
         """Return a size that encoders of the grid do not enlarge, as far as the page allows."""
         grid_px = self._config.grid_px
-        if not grid_px:
+        if grid_px not in MIN_PIXELS_OF_GRID:
             return width_px, height_px
-        least_px = MIN_PIXELS_OF_GRID.get(grid_px, MIN_PIXELS)
+        least_px = MIN_PIXELS_OF_GRID[grid_px]
         full_width_px, full_height_px = self._size_px
         needed_px = _snap_up(-(-least_px // width_px), grid_px)
         height_px = min(max(height_px, needed_px), full_height_px)
