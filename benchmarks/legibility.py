@@ -119,9 +119,7 @@ def line_area(page: Page) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fonts", action="store_true", help="compare faces")
-    parser.add_argument(
-        "--seeds", type=int, default=10, help="samples of 1,300 characters"
-    )
+    parser.add_argument("--seeds", type=int, default=10, help="samples of 1,300 characters")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     if not arguments.fonts and shutil.which("pdftoppm") is None:
