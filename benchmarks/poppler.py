@@ -24,6 +24,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Paragraph, SimpleDocTemplate
 
 import texts
+from glyph import document_from_text
 from glyph.fonts import find_font
 from speed import CONFIG, pin_to_one_core, render_all
 
@@ -83,7 +84,10 @@ def poppler_png(text: str) -> int:
 
 
 def compare(name: str, text: str, runs: int) -> dict:
-    render_all(text, png=True)
+    def render_glyph() -> None:
+        render_all(document_from_text(text, unwrap=False), png=True)
+
+    render_glyph()
     theirs, ours = [], []
     for _ in range(runs):  # interleaved, so that both meet the same machine
         start = time.perf_counter()
@@ -91,7 +95,7 @@ def compare(name: str, text: str, runs: int) -> dict:
         theirs.append(time.perf_counter() - start)
         for _ in range(3):
             start = time.perf_counter()
-            render_all(text, png=True)
+            render_glyph()
             ours.append(time.perf_counter() - start)
     usual, glyph = statistics.median(theirs), statistics.median(ours)
     return {

@@ -300,12 +300,15 @@ def _blit_pixels(
     ends = np.cumsum(counts)
     # Position of every inked pixel of every glyph in the pixel lists.
     index = np.arange(int(ends[-1])) + np.repeat(pixels.start_K[bitmap] - ends + counts, counts)
-    value = pixels.value[index] - np.repeat(ink, counts)
-    column, row = pixels.column[index], pixels.row[index]
+    value = pixels.value.take(index)
+    if ink.any():
+        value -= np.repeat(ink, counts)
     x, y = at
-    target = np.repeat(y * width + x, counts) + row * width + column
+    within = pixels.row * width + pixels.column
+    target = np.repeat(y * width + x, counts) + within.take(index)
     if clip:
-        columns, rows = np.repeat(x, counts) + column, np.repeat(y, counts) + row
+        columns = np.repeat(x, counts) + pixels.column.take(index)
+        rows = np.repeat(y, counts) + pixels.row.take(index)
         keep = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
         target, value = target[keep], value[keep]
     np.minimum.at(plane, target, value)
