@@ -68,7 +68,7 @@ def render_pages(document: Document | str, config: RenderConfig) -> PageStream:
     Example:
         >>> page, = render_pages("Call me Ishmael.", RenderConfig())
         >>> page.width_px, page.height_px, page.start, page.end
-        (103, 30, 0, 16)
+        (96, 30, 0, 16)
     """
     if isinstance(document, str):
         document = document_from_text(document)
