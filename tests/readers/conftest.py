@@ -1,10 +1,11 @@
 """Pages to read, and the reader that reads them."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from chat_endpoint import Endpoint, serving
 
 from glyph import Page, RenderConfig, render_pages
 from glyph.readers.ocr import OcrReader
@@ -29,3 +30,10 @@ def ocr() -> OcrReader:
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed: pip install 'glyph-context[ocr]'")
     return OcrReader(threads=1)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """Return a chat endpoint on loopback; the test tells it what to reply."""
+    with serving() as served:
+        yield served

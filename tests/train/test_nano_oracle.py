@@ -16,7 +16,7 @@ from transformers import Glm4vForConditionalGeneration  # noqa: E402
 from glyph.errors import ConfigError, GlyphError  # noqa: E402
 from glyph.train.nano.circuit import GuidedReader, load_reader, recording  # noqa: E402
 from glyph.train.nano.corpus import random_mixture  # noqa: E402
-from glyph.train.nano.language import LanguageSettings, LanguageTrainer  # noqa: E402
+from glyph.train.nano.language import LanguageSettings, LanguageTrainer, read_settings  # noqa: E402
 from glyph.train.nano.oracle import CodeLayout, CodeNoise, MonoGrid, OracleCode  # noqa: E402
 from glyph.train.nano.packing import IGNORE, fullest_token, group_mask, pack, page_positions  # noqa: E402
 from glyph.train.nano.pages import render_labelled  # noqa: E402
@@ -364,3 +364,29 @@ def test_pages_of_a_step_have_one_geometry_and_about_the_wanted_size(seed: int):
     batch = pack(pages_of(grid, 2, seed), grid)
     assert batch.slot_BRCK.shape == (2, 4, 6, 12)
     assert batch.num_visual == 24
+
+
+def test_a_stage_starts_from_the_weights_of_the_one_before(tmp_path: Path):
+    first = LanguageTrainer(SHORT, random_mixture(), tmp_path / "first")
+    first.train_step()
+    first.save()
+    stage = replace(SHORT, start=str(tmp_path / "first" / "last.pt"))
+    second = LanguageTrainer(stage, random_mixture(), tmp_path / "second")
+    assert second.step == 0
+    for (name, mine), (_, other) in zip(second.net.trained(), first.net.trained(), strict=True):
+        assert torch.equal(mine, other), name
+
+
+def test_settings_come_from_a_file_and_odd_keys_are_refused(tmp_path: Path):
+    path = tmp_path / "stage.toml"
+    path.write_text(
+        "steps = 5\npage_sizes = [[84, 56, 1.0]]\n[mix]\nmax_queries = 3\n"
+        'page_weights = [["keys", 1.0]]\n'
+    )
+    read = read_settings(path)
+    assert read.page_sizes == ((84, 56, 1.0),)
+    assert read.mix.page_weights == (("keys", 1.0),)
+    assert (read.steps, read.mix.max_queries, read.style) == (5, 3, "A")
+    path.write_text("[mix]\nmax_querys = 3\n")
+    with pytest.raises(ConfigError, match=r"unknown key 'max_querys' in .*'max_queries'"):
+        read_settings(path)

@@ -173,8 +173,7 @@ class OpenAIReader:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        num_bytes = sum(len(encoded.png) for encoded in pages)
-        reply = self._send(body, f"{len(pages)} pages, {num_bytes / 1e6:.1f} MB of images")
+        reply = self._send(body, _amount(pages))
         self._check_end(reply, max_tokens)
         return reply
 
@@ -327,6 +326,12 @@ class OpenAIReader:
         if len(text) > MAX_QUOTED_CHARS:
             text = text[:MAX_QUOTED_CHARS] + "..."
         return f": {text.rstrip('.')}" if text else ""
+
+
+def _amount(pages: Sequence[EncodedPage]) -> str:
+    num_bytes = sum(len(encoded.png) for encoded in pages)
+    size = f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"
+    return f"{len(pages)} page{'' if len(pages) == 1 else 's'} of {size}"
 
 
 def _image_part(png: bytes) -> dict[str, Any]:

@@ -236,11 +236,17 @@ def load_trained(net: GuidedReader, weights: Mapping[str, torch.Tensor]) -> None
             parameter.copy_(weights[name])
 
 
-def load_reader(checkpoint: Path) -> GuidedReader:
-    """Return the reader of a checkpoint, ready to evaluate."""
+def load_checkpoint(net: GuidedReader, checkpoint: Path) -> None:
+    """Put the weights of a checkpoint file into a reader of the same style and spec."""
     saved = torch.load(checkpoint, weights_only=False)
-    spec = load_spec()
-    net = GuidedReader(spec, spec.style(saved["style"]))
     load_trained(net, saved["weights"])
     net.codes.char_VD.copy_(saved["code_chars"])
+
+
+def load_reader(checkpoint: Path) -> GuidedReader:
+    """Return the reader of a checkpoint, ready to evaluate."""
+    style = torch.load(checkpoint, weights_only=False)["style"]
+    spec = load_spec()
+    net = GuidedReader(spec, spec.style(style))
+    load_checkpoint(net, checkpoint)
     return net.eval()

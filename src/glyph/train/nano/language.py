@@ -1,6 +1,8 @@
 """Training of the language model on oracle codes: one command, resumable to the same curve.
 
-    python -m glyph.train.nano.language RUN_FOLDER --novels FOLDER --steps 3000
+    python -m glyph.train.nano.language RUN_FOLDER --novels FOLDER --steps 1500
+    python -m glyph.train.nano.language NEXT_FOLDER --novels FOLDER --settings stage.toml \\
+        --start RUN_FOLDER/last.pt
 
 A run folder holds `metrics.jsonl` (one line every few steps), `last.pt` (weights, optimiser, all
 sources of chance, step), `settings.json`, and after an evaluation `evaluation.jsonl`. Starting
@@ -15,6 +17,7 @@ import dataclasses
 import json
 import math
 import time
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +26,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from glyph.errors import ConfigError, GlyphError
-from glyph.train.nano.circuit import GuidedReader, load_trained
+from glyph.errors import ConfigError, GlyphError, nearest
+from glyph.train.nano.circuit import GuidedReader, load_checkpoint, load_trained
 from glyph.train.nano.corpus import TextMixture, training_mixture
 from glyph.train.nano.oracle import CodeNoise, MonoGrid
 from glyph.train.nano.packing import Batch, pack
@@ -32,6 +35,8 @@ from glyph.train.nano.scoring import TRAIN_STREAM, answered, generator
 from glyph.train.nano.spec import load_spec
 from glyph.train.nano.structure import center_queries, structured_init
 from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage
+
+CENTERING_PAGES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class LanguageSettings:
         noise: What is done to the codes.
         guide_weight: Weight of each guide and probe beside the answer loss.
         guide_end: Share of the schedule after which guides and probes fade out, 1 for never.
+        start: Checkpoint to take the weights from; empty for a fresh start.
     """
 
     style: str = "A"
@@ -72,6 +78,42 @@ class LanguageSettings:
     noise: CodeNoise | None = field(default_factory=CodeNoise)
     guide_weight: float = 1.0
     guide_end: float = 1.0
+    start: str = ""
+
+
+def read_settings(path: Path) -> LanguageSettings:
+    """Return the settings of a TOML file; what it leaves out keeps its default.
+
+    Args:
+        path: Keys are the fields of `LanguageSettings`; `mix` and `noise` are tables.
+
+    Raises:
+        ConfigError: A key is unknown.
+    """
+    table = tomllib.loads(path.read_text("utf-8"))
+    values = _checked(table, LanguageSettings, path)
+    for name, kind in (("mix", TaskMix), ("noise", CodeNoise)):
+        if name in values:
+            values[name] = kind(**_checked(values[name], kind, path))
+    return LanguageSettings(**values)
+
+
+def _checked(
+    table: Mapping[str, Any], kind: type[LanguageSettings | TaskMix | CodeNoise], path: Path
+) -> dict[str, Any]:
+    known = [entry.name for entry in dataclasses.fields(kind)]
+    for name in table:
+        if name not in known:
+            raise ConfigError(
+                f"unknown key '{name}' in {path}; did you mean "
+                f"{nearest(name, known) or 'one of ' + ', '.join(known)}?"
+            )
+    return {name: _tuples(value) for name, value in table.items()}
+
+
+def _tuples(value: Any) -> Any:
+    """Return lists as tuples, inside lists too."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 class LanguageTrainer:
@@ -96,10 +138,7 @@ class LanguageTrainer:
         self.grids = [MonoGrid(style, width, height) for width, height, _ in settings.page_sizes]
         self.makers = [TaskMaker(grid, text, settings.mix, self.rng) for grid in self.grids]
         self.net = GuidedReader(spec, style)
-        structured_init(self.net, self.grids[0], spec)
-        center_queries(
-            self.net, pack([self.makers[0].key_page(2) for _ in range(32)], self.grids[0])
-        )
+        self._first_weights()
         self.parameters = [parameter for _, parameter in self.net.trained()]
         self.optimiser = torch.optim.AdamW(
             self.parameters,
@@ -112,6 +151,15 @@ class LanguageTrainer:
         self.seconds = 0.0
         self.means: dict[str, float] = {}
         self._open()
+
+    def _first_weights(self) -> None:
+        if self.settings.start:
+            load_checkpoint(self.net, Path(self.settings.start))
+            return
+        grid = self.grids[0]
+        structured_init(self.net, grid, load_spec())
+        pages = [self.makers[0].key_page(2) for _ in range(CENTERING_PAGES)]
+        center_queries(self.net, pack(pages, grid))
 
     def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -261,16 +309,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--novels", type=Path, required=True)
-    parser.add_argument("--style", default="A")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--settings", type=Path)
+    parser.add_argument("--start", default="")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seed", type=int)
     parser.add_argument("--hours", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    settings = LanguageSettings(
-        style=given.style, steps=given.steps, seed=given.seed, learning_rate=given.rate
+    settings = read_settings(given.settings) if given.settings else LanguageSettings()
+    named = {"start": given.start or None, "steps": given.steps, "seed": given.seed}
+    settings = dataclasses.replace(
+        settings, **{name: value for name, value in named.items() if value is not None}
     )
     trainer = LanguageTrainer(settings, training_mixture(given.novels), given.folder)
     trainer.run(hours=given.hours)

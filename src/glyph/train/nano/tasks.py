@@ -74,6 +74,8 @@ class TaskMix:
         line_queries: Line queries of a page beside the key queries.
         question_share: Share of key queries in words instead of a bare key.
         extra_share: Share of pages with a query of presence or quotation.
+        few_keys: 1 draws the number of keys uniformly on a logarithmic scale, more favours few:
+            a page of one key asks one query, so that few keys are seldom asked for otherwise.
     """
 
     page_weights: tuple[tuple[str, float], ...] = (
@@ -88,6 +90,7 @@ class TaskMix:
     line_queries: int = 2
     question_share: float = 0.25
     extra_share: float = 0.0
+    few_keys: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class TaskMaker:
             return self.trace_page()
         if kind in ("prose", "trace"):
             return self.prose_page()
-        num_keys = log_uniform(self.rng, self.grid.num_lines)
+        num_keys = log_uniform(self.rng, self.grid.num_lines, self.mix.few_keys)
         return self.key_page(num_keys, needles=kind == "needles" and needles_fit(self.grid))
 
     def key_page(
@@ -348,12 +351,17 @@ def needles_fit(grid: MonoGrid) -> bool:
     return grid.num_columns >= len(NEEDLE_HEAD) + 24
 
 
-def log_uniform(rng: np.random.Generator, most: int) -> int:
+def log_uniform(rng: np.random.Generator, most: int, skew: float = 1.0) -> int:
     """Return a whole number from 1 to `most`, uniform on a logarithmic scale.
 
     Few keys among much prose are then as frequent as pages full of keys.
+
+    Args:
+        rng: Source of chance.
+        most: Largest number.
+        skew: Above 1 favours small numbers.
     """
-    return min(most, int(np.exp(rng.random() * np.log(most + 1))))
+    return min(most, int(np.exp(rng.random() ** skew * np.log(most + 1))))
 
 
 def wrap(text: str, width: int, num_lines: int) -> list[str]:
