@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed; the [train]
 from transformers import Glm4vForConditionalGeneration  # noqa: E402
 
 from glyph.errors import ConfigError, GlyphError  # noqa: E402
+from glyph.readers.nano.spec import load_spec  # noqa: E402
 from glyph.train.nano.circuit import GuidedReader, load_reader, recording  # noqa: E402
 from glyph.train.nano.corpus import random_mixture  # noqa: E402
 from glyph.train.nano.language import LanguageSettings, LanguageTrainer, read_settings  # noqa: E402
@@ -28,7 +29,6 @@ from glyph.train.nano.scoring import (  # noqa: E402
     generator,
     lookup_pages,
 )
-from glyph.train.nano.spec import load_spec  # noqa: E402
 from glyph.train.nano.structure import structured_init  # noqa: E402
 from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage  # noqa: E402
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glyph.errors import ConfigError, DocumentError
+from glyph.readers.nano.spec import CELL_PX, OTHER_ID, char_ids, chars_of, load_spec
 from glyph.train.nano.corpus import (
     TextMixture,
     book_mixture,
@@ -24,7 +25,6 @@ from glyph.train.nano.pages import (
     render_labelled,
     slot_labels,
 )
-from glyph.train.nano.spec import CELL_PX, OTHER_ID, char_ids, chars_of, load_spec
 
 DATA = Path(os.environ.get("GLYPH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 MONO = ["A", "D", "E"]

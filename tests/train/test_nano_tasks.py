@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 pytest.importorskip("torch", reason="torch is not installed; the [train] extra brings it")
 
 from glyph.errors import ConfigError
+from glyph.readers.nano.spec import chars_of, load_spec
 from glyph.train.nano.corpus import TextMixture, random_mixture
 from glyph.train.nano.oracle import MonoGrid
 from glyph.train.nano.scoring import EVAL_STREAM, TRAIN_STREAM, generator
-from glyph.train.nano.spec import chars_of, load_spec
 from glyph.train.nano.tasks import (
     NEEDLE_HEAD,
     TaskMaker,

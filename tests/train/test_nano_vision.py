@@ -16,10 +16,11 @@ from transformers import Glm4vConfig, Glm4vForConditionalGeneration
 from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
 
 from glyph.errors import ConfigError
+from glyph.readers.nano.spec import load_spec
 from glyph.train.nano.corpus import TextMixture, random_mixture
+from glyph.train.nano.model import glm4v_config
 from glyph.train.nano.pages import LabelledPages, read_slots
 from glyph.train.nano.reading import character_errors, edit_distance, sample_pages
-from glyph.train.nano.spec import glm4v_config, load_spec
 from glyph.train.nano.vision import (
     CharHeads,
     build_tower,

@@ -24,9 +24,10 @@ from torch.nn import functional
 from transformers import AttentionInterface, Glm4vForConditionalGeneration
 
 from glyph.errors import ConfigError
+from glyph.readers.nano.spec import NanoSpec, NanoStyle, load_spec
+from glyph.train.nano.model import glm4v_config
 from glyph.train.nano.oracle import VOCABULARY, CodeLayout, CodeNoise, OracleCode
 from glyph.train.nano.packing import IGNORE, KEY_CHARS, Batch
-from glyph.train.nano.spec import NanoSpec, NanoStyle, glm4v_config, load_spec
 
 GATHER_LAYER, MATCH_LAYER, POINT_LAYER, READ_LAYER = 1, 2, 3, 4
 GUIDED_LAYERS = (MATCH_LAYER, POINT_LAYER, READ_LAYER)

@@ -27,12 +27,12 @@ import numpy as np
 import torch
 
 from glyph.errors import ConfigError, GlyphError, nearest
+from glyph.readers.nano.spec import load_spec
 from glyph.train.nano.circuit import GuidedReader, load_checkpoint, load_trained
 from glyph.train.nano.corpus import TextMixture, training_mixture
 from glyph.train.nano.oracle import CodeNoise, MonoGrid
 from glyph.train.nano.packing import Batch, pack
 from glyph.train.nano.scoring import TRAIN_STREAM, answered, generator
-from glyph.train.nano.spec import load_spec
 from glyph.train.nano.structure import center_queries, structured_init
 from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage
 

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from glyph.errors import ConfigError
-from glyph.train.nano.spec import CELL_PX, NanoStyle, char_ids
+from glyph.readers.nano.spec import CELL_PX, NanoStyle, char_ids
 
 VOCABULARY = 128
 POSITION_DIMS = 40

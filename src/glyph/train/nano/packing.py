@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from glyph.readers.nano.spec import load_spec
 from glyph.train.nano.oracle import MonoGrid
-from glyph.train.nano.spec import load_spec
 from glyph.train.nano.tasks import Query, TaskPage
 
 IGNORE = -100

@@ -18,7 +18,7 @@ from glyph.errors import ConfigError
 from glyph.layout import Layout
 from glyph.pages import SUBPIXELS, PageLayout
 from glyph.raster import make_palette, raster
-from glyph.train.nano.spec import CELL_PX, NanoStyle, char_ids
+from glyph.readers.nano.spec import CELL_PX, NanoStyle, char_ids
 
 LEVELS = 256
 

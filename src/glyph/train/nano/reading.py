@@ -12,9 +12,9 @@ import torch
 from jaxtyping import UInt8
 from transformers.models.glm4v.modeling_glm4v import Glm4vVisionModel
 
+from glyph.readers.nano.spec import CELL_PX, NanoStyle, load_spec
 from glyph.train.nano.corpus import TextMixture, book_mixture, random_mixture
 from glyph.train.nano.pages import LabelledPages, chars_per_page, read_slots, render_labelled
-from glyph.train.nano.spec import CELL_PX, NanoStyle, load_spec
 from glyph.train.nano.vision import CharHeads, encode_pages, slot_of
 
 EVAL_SEED = 977

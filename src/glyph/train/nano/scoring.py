@@ -22,11 +22,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import DynamicCache
 
+from glyph.readers.nano.spec import char_ids, chars_of, load_spec
 from glyph.train.nano.circuit import GuidedReader, load_reader
 from glyph.train.nano.corpus import TextMixture, book_mixture
 from glyph.train.nano.oracle import CodeNoise, MonoGrid
 from glyph.train.nano.packing import IGNORE, Batch, Target, pack, page_positions
-from glyph.train.nano.spec import char_ids, chars_of, load_spec
 from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage, needles_fit
 
 TRAIN_STREAM, EVAL_STREAM = 1, 2

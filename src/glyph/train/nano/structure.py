@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from glyph.readers.nano.spec import NUM_SPECIALS, NanoSpec
 from glyph.train.nano.circuit import (
     GATHER_LAYER,
     MATCH_LAYER,
@@ -37,7 +38,6 @@ from glyph.train.nano.oracle import (
     MonoGrid,
 )
 from glyph.train.nano.packing import KEY_CHARS, Batch
-from glyph.train.nano.spec import NUM_SPECIALS, NanoSpec
 
 EMBEDDING_STD = 0.0625
 FLAG_STD = 0.5

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from glyph.errors import ConfigError
+from glyph.readers.nano.spec import char_ids, load_spec
 from glyph.train.nano.corpus import TextMixture
 from glyph.train.nano.oracle import MonoGrid
-from glyph.train.nano.spec import char_ids, load_spec
 
 NEEDLE_HEAD = "One of the special magic numbers for "
 NEEDLE_MIDDLE = " is: "

@@ -34,7 +34,7 @@ from transformers.models.glm4v.modeling_glm4v import (
 )
 from transformers.vision_utils import get_vision_position_ids
 
-from glyph.train.nano.spec import CELL_PX, NUM_SPECIALS, PATCH_PX, NanoSpec, NanoStyle
+from glyph.readers.nano.spec import CELL_PX, NUM_SPECIALS, PATCH_PX, NanoSpec, NanoStyle
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

@@ -29,6 +29,7 @@ from torch import nn
 from transformers.models.glm4v.modeling_glm4v import Glm4vVisionModel
 
 from glyph.errors import ConfigError, GlyphError
+from glyph.readers.nano.spec import CELL_PX, NanoSpec, load_spec
 from glyph.train.nano.corpus import TextMixture, training_mixture
 from glyph.train.nano.pages import LabelledPages
 from glyph.train.nano.reading import (
@@ -38,7 +39,6 @@ from glyph.train.nano.reading import (
     held_out_pages,
     sample_pages,
 )
-from glyph.train.nano.spec import CELL_PX, NanoSpec, load_spec
 from glyph.train.nano.vision import (
     CharHeads,
     build_tower,

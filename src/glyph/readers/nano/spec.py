@@ -11,16 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from glyph.config import RenderConfig
 from glyph.errors import ConfigError, nearest
-
-if TYPE_CHECKING:
-    from transformers import Glm4vConfig
 
 PATCH_PX = 14
 CELL_PX = 28
@@ -139,7 +136,7 @@ def load_spec() -> NanoSpec:
         >>> load_spec().style("A").num_slots
         12
     """
-    source = resources.files("glyph.train.nano") / "nano.toml"
+    source = resources.files("glyph.readers.nano") / "nano.toml"
     tables = tomllib.loads(source.read_text("utf-8"))
     specials = tuple(tables["vocabulary"]["specials"])
     assert len(specials) == len(set(specials)) == NUM_SPECIALS
@@ -179,25 +176,3 @@ def chars_of(ids: "list[int] | UInt8[np.ndarray, ' N']", other: str = "\ufffd") 
         elif token >= NUM_SPECIALS:
             parts.append(chr(token))
     return "".join(parts)
-
-
-def glm4v_config(spec: NanoSpec) -> "Glm4vConfig":
-    """Return the configuration that plain `transformers` loads."""
-    from transformers import Glm4vConfig
-
-    return Glm4vConfig(
-        text_config={
-            **spec.text,
-            "pad_token_id": spec.special("PAD"),
-            "bos_token_id": spec.special("BOS"),
-            "eos_token_id": spec.special("EOS"),
-        },
-        vision_config=dict(spec.vision),
-        image_token_id=spec.special("IMAGE"),
-        image_start_token_id=spec.special("BOI"),
-        image_end_token_id=spec.special("EOI"),
-        video_token_id=spec.special("VIDEO"),
-        video_start_token_id=spec.special("BOV"),
-        video_end_token_id=spec.special("EOV"),
-        tie_word_embeddings=True,
-    )

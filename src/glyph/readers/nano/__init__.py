@@ -1,0 +1,1 @@
+"""The `nano` reader: a small reader of the production architecture, run by onnxruntime."""
