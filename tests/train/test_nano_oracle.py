@@ -17,7 +17,7 @@ from glyph.errors import ConfigError, GlyphError  # noqa: E402
 from glyph.readers.nano.spec import load_spec  # noqa: E402
 from glyph.train.nano.circuit import GuidedReader, load_reader, recording  # noqa: E402
 from glyph.train.nano.corpus import random_mixture  # noqa: E402
-from glyph.train.nano.language import LanguageSettings, LanguageTrainer, read_settings  # noqa: E402
+from glyph.train.nano.language import LanguageTrainer  # noqa: E402
 from glyph.train.nano.oracle import CodeLayout, CodeNoise, MonoGrid, OracleCode  # noqa: E402
 from glyph.train.nano.packing import IGNORE, fullest_token, group_mask, pack, page_positions  # noqa: E402
 from glyph.train.nano.pages import render_labelled  # noqa: E402
@@ -29,6 +29,7 @@ from glyph.train.nano.scoring import (  # noqa: E402
     generator,
     lookup_pages,
 )
+from glyph.train.nano.settings import LanguageSettings, read_settings  # noqa: E402
 from glyph.train.nano.structure import structured_init  # noqa: E402
 from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage  # noqa: E402
 
@@ -240,7 +241,8 @@ def test_every_trained_weight_gets_a_gradient():
     net, grid = reader(), grid_of()
     net.train()
     pages = pages_of(grid, 2)
-    parts, _ = net.losses(pack(pages, grid), CodeNoise())
+    batch = pack(pages, grid)
+    parts, _ = net.losses(batch, net.codes.noisy(batch.slot_BRCK, CodeNoise()))
     sum(parts.values()).backward()
     silent = [name for name, p in net.trained() if p.grad is None or not p.grad.any()]
     assert silent == []
@@ -383,10 +385,10 @@ def test_settings_come_from_a_file_and_odd_keys_are_refused(tmp_path: Path):
         "steps = 5\npage_sizes = [[84, 56, 1.0]]\n[mix]\nmax_queries = 3\n"
         'page_weights = [["keys", 1.0]]\n'
     )
-    read = read_settings(path)
+    read = read_settings(path, LanguageSettings)
     assert read.page_sizes == ((84, 56, 1.0),)
     assert read.mix.page_weights == (("keys", 1.0),)
     assert (read.steps, read.mix.max_queries, read.style) == (5, 3, "A")
     path.write_text("[mix]\nmax_querys = 3\n")
     with pytest.raises(ConfigError, match=r"unknown key 'max_querys' in .*'max_queries'"):
-        read_settings(path)
+        read_settings(path, LanguageSettings)

@@ -42,6 +42,7 @@ class NanoStyle:
         advance_px: Width of every character, or 0 in a proportional style.
         lines_per_token: Lines in a cell.
         bins_per_token: Places for characters in one line of a cell.
+        newline_marker: Shown for a line end, text flowing on behind it; "" breaks the line.
     """
 
     name: str
@@ -50,9 +51,10 @@ class NanoStyle:
     font_size_pt: float
     horizontal_scale: float
     line_height_pt: float
-    advance_px: int
+    advance_px: float
     lines_per_token: int
     bins_per_token: int
+    newline_marker: str = ""
 
     @property
     def num_slots(self) -> int:
@@ -81,6 +83,8 @@ class NanoStyle:
             font_size_pt=self.font_size_pt,
             horizontal_scale=self.horizontal_scale,
             line_height_pt=self.line_height_pt,
+            newline_marker=self.newline_marker,
+            newline_marker_color="#000000",
             crop_width=False,
             crop_last_page=False,
             grid_px=CELL_PX,

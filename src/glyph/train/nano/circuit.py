@@ -26,7 +26,7 @@ from transformers import AttentionInterface, Glm4vForConditionalGeneration
 from glyph.errors import ConfigError
 from glyph.readers.nano.spec import NanoSpec, NanoStyle, load_spec
 from glyph.train.nano.model import glm4v_config
-from glyph.train.nano.oracle import VOCABULARY, CodeLayout, CodeNoise, OracleCode
+from glyph.train.nano.oracle import VOCABULARY, CodeLayout, OracleCode
 from glyph.train.nano.packing import IGNORE, KEY_CHARS, Batch
 
 GATHER_LAYER, MATCH_LAYER, POINT_LAYER, READ_LAYER = 1, 2, 3, 4
@@ -98,18 +98,16 @@ class GuidedReader(nn.Module):
         ).last_hidden_state
 
     def losses(
-        self, batch: Batch, noise: CodeNoise | None
+        self, batch: Batch, codes_BTD: Float[Tensor, "B T D"]
     ) -> tuple[dict[str, Tensor], Bool[Tensor, "B L"]]:
         """Return the parts of the loss and where the next id was predicted right.
 
         Args:
             batch: From `pack`.
-            noise: What to do to the codes; None leaves them clean.
+            codes_BTD: Embeddings of the visual tokens: oracle codes, or what the tower says.
         """
-        slots = batch.slot_BRCK
-        codes = self.codes(slots) if noise is None else self.codes.noisy(slots, noise)
         with recording() as attention:
-            hidden = self(batch, codes)
+            hidden = self(batch, codes_BTD)
         asked = batch.labels_BL != IGNORE
         logits = self.model.lm_head(hidden[asked])
         wanted = batch.labels_BL[asked]

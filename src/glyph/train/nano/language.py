@@ -17,103 +17,25 @@ import dataclasses
 import json
 import math
 import time
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from glyph.errors import ConfigError, GlyphError, nearest
+from glyph.errors import ConfigError, GlyphError
 from glyph.readers.nano.spec import load_spec
 from glyph.train.nano.circuit import GuidedReader, load_checkpoint, load_trained
 from glyph.train.nano.corpus import TextMixture, training_mixture
-from glyph.train.nano.oracle import CodeNoise, MonoGrid
+from glyph.train.nano.oracle import MonoGrid
 from glyph.train.nano.packing import Batch, pack
 from glyph.train.nano.scoring import TRAIN_STREAM, answered, generator
+from glyph.train.nano.settings import LanguageSettings, read_settings
 from glyph.train.nano.structure import center_queries, structured_init
-from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage
+from glyph.train.nano.tasks import TaskMaker, TaskPage
 
 CENTERING_PAGES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class LanguageSettings:
-    """Everything that decides a run.
-
-    Attributes:
-        style: Page style.
-        steps: Length of the schedule.
-        seed: Of weights, pages and noise.
-        learning_rate: Peak.
-        warmup_steps: Linear rise.
-        constant_share: Share of the schedule before the cosine fall to 0.
-        tokens_per_step: About how many positions a step computes.
-        page_sizes: Width, height and share of the page sizes; one size per step.
-        mix: What stands on the pages and what is asked.
-        noise: What is done to the codes.
-        guide_weight: Weight of each guide and probe beside the answer loss.
-        guide_end: Share of the schedule after which guides and probes fade out, 1 for never.
-        start: Checkpoint to take the weights from; empty for a fresh start.
-    """
-
-    style: str = "A"
-    steps: int = 3000
-    seed: int = 0
-    learning_rate: float = 1.5e-3
-    warmup_steps: int = 60
-    constant_share: float = 0.3
-    tokens_per_step: int = 900
-    page_sizes: tuple[tuple[int, int, float], ...] = (
-        (84, 56, 0.08),
-        (112, 84, 0.1),
-        (168, 112, 0.3),
-        (224, 168, 0.28),
-        (336, 224, 0.16),
-        (336, 448, 0.08),
-    )
-    mix: TaskMix = field(default_factory=TaskMix)
-    noise: CodeNoise | None = field(default_factory=CodeNoise)
-    guide_weight: float = 1.0
-    guide_end: float = 1.0
-    start: str = ""
-
-
-def read_settings(path: Path) -> LanguageSettings:
-    """Return the settings of a TOML file; what it leaves out keeps its default.
-
-    Args:
-        path: Keys are the fields of `LanguageSettings`; `mix` and `noise` are tables.
-
-    Raises:
-        ConfigError: A key is unknown.
-    """
-    table = tomllib.loads(path.read_text("utf-8"))
-    values = _checked(table, LanguageSettings, path)
-    for name, kind in (("mix", TaskMix), ("noise", CodeNoise)):
-        if name in values:
-            values[name] = kind(**_checked(values[name], kind, path))
-    return LanguageSettings(**values)
-
-
-def _checked(
-    table: Mapping[str, Any], kind: type[LanguageSettings | TaskMix | CodeNoise], path: Path
-) -> dict[str, Any]:
-    known = [entry.name for entry in dataclasses.fields(kind)]
-    for name in table:
-        if name not in known:
-            raise ConfigError(
-                f"unknown key '{name}' in {path}; did you mean "
-                f"{nearest(name, known) or 'one of ' + ', '.join(known)}?"
-            )
-    return {name: _tuples(value) for name, value in table.items()}
-
-
-def _tuples(value: Any) -> Any:
-    """Return lists as tuples, inside lists too."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 class LanguageTrainer:
@@ -139,9 +61,10 @@ class LanguageTrainer:
         self.makers = [TaskMaker(grid, text, settings.mix, self.rng) for grid in self.grids]
         self.net = GuidedReader(spec, style)
         self._first_weights()
-        self.parameters = [parameter for _, parameter in self.net.trained()]
+        groups = self.parameter_groups()
+        self.parameters = [parameter for group in groups for parameter in group["params"]]
         self.optimiser = torch.optim.AdamW(
-            self.parameters,
+            groups,
             lr=settings.learning_rate,
             betas=(0.9, 0.98),
             weight_decay=0.01,
@@ -151,6 +74,10 @@ class LanguageTrainer:
         self.seconds = 0.0
         self.means: dict[str, float] = {}
         self._open()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return what is trained, each group with its share of the learning rate."""
+        return [{"params": [parameter for _, parameter in self.net.trained()], "share": 1.0}]
 
     def _first_weights(self) -> None:
         if self.settings.start:
@@ -172,9 +99,10 @@ class LanguageTrainer:
             )
         path.write_text(mine, "utf-8")
         if (self.folder / "last.pt").exists():
-            self._restore(torch.load(self.folder / "last.pt", weights_only=False))
+            self.restore(torch.load(self.folder / "last.pt", weights_only=False))
 
-    def _restore(self, saved: Mapping[str, Any]) -> None:
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what a checkpoint holds."""
         load_trained(self.net, saved["weights"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.rng.bit_generator.state = saved["pages"]
@@ -187,7 +115,12 @@ class LanguageTrainer:
 
     def save(self) -> None:
         """Write the checkpoint; the old one stays until the new one is complete."""
-        state = {
+        torch.save(self.state(), self.folder / "new.pt")
+        (self.folder / "new.pt").replace(self.folder / "last.pt")
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a checkpoint holds."""
+        return {
             "weights": {name: p.detach() for name, p in self.net.trained()},
             "code_chars": self.net.codes.char_VD,
             "style": self.settings.style,
@@ -198,8 +131,6 @@ class LanguageTrainer:
             "seconds": self.seconds,
             "means": self.means,
         }
-        torch.save(state, self.folder / "new.pt")
-        (self.folder / "new.pt").replace(self.folder / "last.pt")
 
     def run(self, *, hours: float, save_every: int = 200, log_every: int = 20) -> None:
         """Train until the schedule ends or the time is up, then save.
@@ -228,7 +159,7 @@ class LanguageTrainer:
         """Make one batch, learn from it, and return the loss."""
         pages, grid = self.next_pages()
         batch = pack(pages, grid)
-        parts, right_BL = self.net.losses(batch, self.settings.noise)
+        parts, right_BL = self.losses(pages, grid, batch)
         fade = self._guide_weight()
         loss = parts["answer"] + sum(
             value * fade for name, value in parts.items() if name != "answer"
@@ -236,7 +167,7 @@ class LanguageTrainer:
         if not loss.isfinite():
             self._stop(pages, grid, parts)
         for group in self.optimiser.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self._rate() * group["share"]
         self.optimiser.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -246,6 +177,12 @@ class LanguageTrainer:
         self._note({**values, "gradient": float(norm)}, 0.95)
         self._note_answers(batch, right_BL)
         return float(loss.detach())
+
+    def losses(
+        self, _pages: Sequence[TaskPage], _grid: MonoGrid, batch: Batch
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Return the parts of the loss, and where the next id was predicted right."""
+        return self.net.losses(batch, self.net.codes.noisy(batch.slot_BRCK, self.settings.noise))
 
     def next_pages(self) -> tuple[list[TaskPage], MonoGrid]:
         """Return pages of one size, about `tokens_per_step` positions of them."""
@@ -317,7 +254,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    settings = read_settings(given.settings) if given.settings else LanguageSettings()
+    settings = (
+        read_settings(given.settings, LanguageSettings) if given.settings else LanguageSettings()
+    )
     named = {"start": given.start or None, "steps": given.steps, "seed": given.seed}
     settings = dataclasses.replace(
         settings, **{name: value for name, value in named.items() if value is not None}

@@ -74,11 +74,11 @@ class MonoGrid:
     @property
     def num_columns(self) -> int:
         """Characters of a full line."""
-        return self.width_px // self.style.advance_px
+        return int(self.width_px // self.style.advance_px)
 
     def token(self, line: int, column: int) -> int:
         """Return the index of the visual token, row-major, that holds a character."""
-        col = (2 * column + 1) * self.style.advance_px // (2 * CELL_PX)
+        col = int((2 * column + 1) * self.style.advance_px // (2 * CELL_PX))
         return line // self.style.lines_per_token * self.num_cols + col
 
     def slot(self, line: int, column: int) -> int:
@@ -86,7 +86,7 @@ class MonoGrid:
         style = self.style
         x2_px = (2 * column + 1) * style.advance_px % (2 * CELL_PX)
         return line % style.lines_per_token * style.bins_per_token + (
-            x2_px * style.bins_per_token // (2 * CELL_PX)
+            int(x2_px * style.bins_per_token // (2 * CELL_PX))
         )
 
     def slots(self, lines: Sequence[str]) -> UInt8[np.ndarray, "R C K"]:
@@ -101,8 +101,9 @@ class MonoGrid:
         table_NK = np.zeros((self.num_tokens, self.style.num_slots), np.uint8)
         columns = np.arange(self.num_columns)
         x2_px = (2 * columns + 1) * self.style.advance_px
-        col_X = x2_px // (2 * CELL_PX)
-        bin_X = x2_px % (2 * CELL_PX) * self.style.bins_per_token // (2 * CELL_PX)
+        col_X = (x2_px // (2 * CELL_PX)).astype(np.int64)
+        bin_px = x2_px % (2 * CELL_PX)
+        bin_X = (bin_px * self.style.bins_per_token // (2 * CELL_PX)).astype(np.int64)
         for number, line in enumerate(lines):
             ids = char_ids(line.rstrip())
             row, line_in_token = divmod(number, self.style.lines_per_token)
@@ -217,8 +218,17 @@ class OracleCode(nn.Module):
         place = self.row_codes[:rows, None] + self.col_codes[None, :cols]
         return (chars + place).view(batch, rows * cols, -1)
 
-    def noisy(self, slot_BRCK: Int[Tensor, "B R C K"], noise: CodeNoise) -> Float[Tensor, "B T D"]:
-        """Return codes as an imperfect vision tower may give them; noise differs by page."""
+    def noisy(
+        self, slot_BRCK: Int[Tensor, "B R C K"], noise: CodeNoise | None
+    ) -> Float[Tensor, "B T D"]:
+        """Return codes as an imperfect vision tower may give them; noise differs by page.
+
+        Args:
+            slot_BRCK: Vocabulary ids, 0 where a slot is empty.
+            noise: What is done to the codes; None leaves them clean.
+        """
+        if noise is None:
+            return self(slot_BRCK)
         batch = slot_BRCK.shape[0]
         level_B = torch.rand(batch) * (torch.rand(batch) >= noise.clean_share)
         level = level_B.view(-1, 1, 1, 1)

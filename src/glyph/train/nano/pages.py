@@ -18,7 +18,7 @@ from glyph.errors import ConfigError
 from glyph.layout import Layout
 from glyph.pages import SUBPIXELS, PageLayout
 from glyph.raster import make_palette, raster
-from glyph.readers.nano.spec import CELL_PX, NanoStyle, char_ids
+from glyph.readers.nano.spec import CELL_PX, OTHER_ID, NanoStyle, char_ids, load_spec
 
 LEVELS = 256
 
@@ -80,6 +80,9 @@ def page_chars(
     middle2_N = np.repeat(lines.top_L + lines.bottom_L, num_glyphs_L)
     keep_N = (advance64_N > 0) & (center64_N < layout.width_px * SUBPIXELS)
     char_N = glyphs.char_N[keep_N].astype(np.int64) + layout.start
+    # A line end that has width is shown as a mark, which is no printable ASCII character.
+    shown_N = id_N[char_N]
+    shown_N[shown_N == load_spec().special("NL")] = OTHER_ID
     cell64 = CELL_PX * SUBPIXELS
     col_N, x64_N = np.divmod(center64_N[keep_N], cell64)
     row_N, y2_N = np.divmod(middle2_N[keep_N].astype(np.int64), 2 * CELL_PX)
@@ -88,7 +91,7 @@ def page_chars(
         col_N=col_N,
         line_N=y2_N * style.lines_per_token // (2 * CELL_PX),
         bin_N=x64_N * style.bins_per_token // cell64,
-        id_N=id_N[char_N],
+        id_N=shown_N,
         char_N=char_N,
     )
 
@@ -157,7 +160,7 @@ def render_labelled(
 def chars_per_page(style: NanoStyle, width_px: int, height_px: int) -> int:
     """Return how many characters fit on a page, for sizing texts; an upper bound for prose."""
     advance_px = style.advance_px or 3
-    per_line = width_px // advance_px
+    per_line = int(width_px // advance_px)
     return per_line * round(height_px / style.line_height_pt)
 
 

@@ -75,9 +75,7 @@ def exact_score(
     wrong: list[tuple[bool, bool]] = []
     for start in range(0, len(pages), PAGES_PER_BATCH):
         batch = pack(pages[start : start + PAGES_PER_BATCH], grid)
-        codes = (
-            net.codes(batch.slot_BRCK) if noise is None else net.codes.noisy(batch.slot_BRCK, noise)
-        )
+        codes = net.codes.noisy(batch.slot_BRCK, noise)
         own += _answered(batch, _right(net, batch, codes))
         wrong += _answered(batch, _right(net, batch, codes.roll(1, 0)))
     own_N2, wrong_N2 = np.array(own), np.array(wrong)
@@ -229,7 +227,7 @@ def read_back_error(
     for _ in range(num_pages):
         lines = maker.prose_page().lines
         slots = torch.from_numpy(grid.slots(lines)).long()[None]
-        codes = net.codes(slots) if noise is None else net.codes.noisy(slots, noise)
+        codes = net.codes.noisy(slots, noise)
         for line, said in zip(lines, read_lines(net, codes[0], grid), strict=True):
             errors += edit_distance(said, line)
             total += len(line)

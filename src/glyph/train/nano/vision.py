@@ -170,7 +170,7 @@ def initialise(tower: Glm4vVisionModel, plane_BHW: UInt8[np.ndarray, "B H W"], s
             # No linear layer of the tower has a bias.
             assert module.bias is None
     _init_patches(tower, plane_BHW, generator)
-    _init_merger(tower, generator)
+    start_merger(tower, generator)
 
 
 def _init_patches(
@@ -202,7 +202,7 @@ def _init_patches(
     tower.embeddings.position_embedding.weight.normal_(0, 0.02, generator=generator)
 
 
-def _init_merger(tower: Glm4vVisionModel, generator: torch.Generator) -> None:
+def start_merger(tower: Glm4vVisionModel, generator: torch.Generator) -> None:
     """Start the merger as a near-linear map with a subspace for each of the four patches.
 
     GELU and the gate are nearly linear around a positive offset, so the offset goes into the bias
@@ -310,9 +310,12 @@ class CharHeads(nn.Module):
             class_BTK: From `class_of`.
         """
         token = slot_loss(self.token_logits(encoded), class_BTK)
+        return token, self.patch_loss(encoded, class_BTK)
+
+    def patch_loss(self, encoded: Encoded, class_BTK: Int[Tensor, "B T K"]) -> Float[Tensor, ""]:
+        """Return the loss of the patch head; see `losses`."""
         logits = self.patch(encoded.patch_BND).unflatten(-1, (-1, NUM_CLASSES))
-        patch_class = class_BTK[:, :, self.slots_4k].flatten(1, 2)
-        return token, slot_loss(logits, patch_class)
+        return slot_loss(logits, class_BTK[:, :, self.slots_4k].flatten(1, 2))
 
 
 def slot_loss(logits: Float[Tensor, "... V"], classes: Int[Tensor, "..."]) -> Float[Tensor, ""]:

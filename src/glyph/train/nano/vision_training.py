@@ -70,6 +70,7 @@ class VisionRecipe:
         seed: Of weights and pages.
         tokens_per_step: Visual tokens of a batch, at most (but at least one page).
         max_page_tokens: Largest page of the specification's sizes that is used.
+        page_sizes_px: Widths and heights to use instead of the specification's, drawn evenly.
         learning_rate: After warm-up.
         warmup_steps: Linear warm-up.
         decay_share: Last part of the steps, in which the rate falls to nearly zero as a cosine.
@@ -81,6 +82,7 @@ class VisionRecipe:
     seed: int = 0
     tokens_per_step: int = 144
     max_page_tokens: int = 192
+    page_sizes_px: tuple[tuple[int, int], ...] = ()
     learning_rate: float = 2e-3
     warmup_steps: int = 60
     decay_share: float = 0.6
@@ -112,7 +114,7 @@ class PageBatches:
         self._styles = [spec.style(name) for name in recipe.styles]
         self._sizes = [
             (width, height)
-            for width, height in spec.page_sizes_px
+            for width, height in recipe.page_sizes_px or spec.page_sizes_px
             if width * height <= recipe.max_page_tokens * CELL_PX**2
         ]
         if not self._sizes or not self._styles:
@@ -191,7 +193,7 @@ class VisionRun:
         )
         self._parameters = [*self.tower.parameters(), *self.heads.parameters()]
         self._optimizer = torch.optim.AdamW(
-            _parameter_groups(self.tower, self._parameters), betas=(0.9, 0.98), weight_decay=0.01
+            parameter_groups(self.tower, self._parameters), betas=(0.9, 0.98), weight_decay=0.01
         )
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "vision.pt").exists():
@@ -349,9 +351,10 @@ class VisionRun:
         self.step, self.best = state["step"], state["best"]
 
 
-def _parameter_groups(
+def parameter_groups(
     tower: Glm4vVisionModel, parameters: list[nn.Parameter]
 ) -> list[dict[str, Any]]:
+    """Return optimiser groups: the merger learns at a share of the rate of the rest."""
     merging = [*tower.downsample.parameters(), *tower.merger.parameters()]
     known = {id(parameter) for parameter in merging}
     return [
