@@ -33,7 +33,9 @@ from glyph.train.nano.vision import build_tower, class_of, encode_pages, initial
 from glyph.train.nano.vision_training import VisionRecipe, VisionRun
 
 SIZES = ((84, 56), (112, 84))
-RECIPE = DistilRecipe(styles=("A", "N"), steps=4, tokens_per_step=12, page_sizes_px=SIZES)
+RECIPE = DistilRecipe(
+    styles=("A", "N"), steps=4, tokens_per_step=12, page_sizes_px=SIZES, fit_tokens=600
+)
 
 
 def pages_of(name: str, num_pages: int, size_px: tuple[int, int] = (84, 56)) -> LabelledPages:

@@ -56,7 +56,6 @@ from glyph.train.nano.vision_training import PageBatches, VisionRecipe, paramete
 SHARPNESS = 2.0
 """Logits for each unit of squared distance between codes."""
 
-FIT_TOKENS = 16_384
 RIDGE = 1e-3
 
 
@@ -104,7 +103,7 @@ def fit_code(
     Args:
         tower: Trained to name characters.
         codes_of: What to say of pages of a style.
-        batches: About FIT_TOKENS visual tokens of pages.
+        batches: Pages of 10,000 visual tokens or more.
         seed: Of the merger's free units.
     """
     wanted_ND = torch.cat(
@@ -193,6 +192,7 @@ class DistilRecipe(VisionRecipe):
         distance_weight: Weight of the distance to the code.
         code_weight: Weight of naming slots by the nearest code.
         patch_weight: Weight of the patch head.
+        fit_tokens: Visual tokens from which the start is fitted.
     """
 
     learning_rate: float = 1e-3
@@ -200,6 +200,7 @@ class DistilRecipe(VisionRecipe):
     distance_weight: float = 2.0
     code_weight: float = 0.5
     patch_weight: float = 0.5
+    fit_tokens: int = 16_384
 
 
 class DistilRun:
@@ -247,7 +248,7 @@ class DistilRun:
         if (folder / "distil.pt").exists():
             self._load(folder / "distil.pt")
         elif "codes" not in state:
-            num_batches = -(-FIT_TOKENS // recipe.tokens_per_step)
+            num_batches = -(-recipe.fit_tokens // recipe.tokens_per_step)
             fitting = [self._batches.batch(step) for step in range(num_batches)]
             error = fit_code(self.tower, self.codes_of, fitting)
             print(json.dumps({"fit_error": round(error, 4)}), flush=True)
