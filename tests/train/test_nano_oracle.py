@@ -14,12 +14,13 @@ torch = pytest.importorskip("torch", reason="torch is not installed; the [train]
 from transformers import Glm4vForConditionalGeneration  # noqa: E402
 
 from glyph.errors import ConfigError, GlyphError  # noqa: E402
+from glyph.readers.nano.geometry import page_positions  # noqa: E402
 from glyph.readers.nano.spec import load_spec  # noqa: E402
 from glyph.train.nano.circuit import GuidedReader, load_reader, recording  # noqa: E402
 from glyph.train.nano.corpus import random_mixture  # noqa: E402
 from glyph.train.nano.language import LanguageTrainer  # noqa: E402
 from glyph.train.nano.oracle import CodeLayout, CodeNoise, MonoGrid, OracleCode  # noqa: E402
-from glyph.train.nano.packing import IGNORE, fullest_token, group_mask, pack, page_positions  # noqa: E402
+from glyph.train.nano.packing import IGNORE, fullest_token, group_mask, pack  # noqa: E402
 from glyph.train.nano.pages import render_labelled  # noqa: E402
 from glyph.train.nano.scoring import (  # noqa: E402
     TRAIN_STREAM,
@@ -163,7 +164,7 @@ def test_positions_are_those_of_the_stock_model():
         mm_token_type_ids=(ids == image).int(),
         image_grid_thw=torch.tensor([[1, 8, 12]]),
     )
-    mine = page_positions(grid.num_rows, grid.num_cols)
+    mine = torch.from_numpy(page_positions(grid.num_rows, grid.num_cols))
     assert torch.equal(stock[:, 0, :26], mine)
     assert stock[0, 0, 26:].tolist() == list(range(int(mine.max()) + 1, int(mine.max()) + 6))
 

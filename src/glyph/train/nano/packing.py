@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from glyph.readers.nano.geometry import page_positions
 from glyph.readers.nano.spec import load_spec
 from glyph.train.nano.oracle import MonoGrid
 from glyph.train.nano.tasks import Query, TaskPage
@@ -76,20 +77,6 @@ class Batch:
         return int(self.slot_BRCK.shape[1] * self.slot_BRCK.shape[2])
 
 
-def page_positions(num_rows: int, num_cols: int) -> Int[Tensor, "3 P"]:
-    """Return M-RoPE positions of BOI, the visual tokens and EOI.
-
-    Time stands still over the page; height and width count rows and columns; text goes on behind
-    the longer side.
-    """
-    row = torch.arange(num_rows).repeat_interleave(num_cols)
-    col = torch.arange(num_cols).repeat(num_rows)
-    visual = torch.stack([torch.zeros_like(row), row, col]) + 1
-    first = torch.zeros(3, 1, dtype=torch.long)
-    last = torch.full((3, 1), 1 + max(num_rows, num_cols))
-    return torch.cat([first, visual, last], 1)
-
-
 def pack(pages: Sequence[TaskPage], grid: MonoGrid) -> Batch:
     """Return the batch of pages of one geometry, one row each.
 
@@ -105,7 +92,7 @@ def pack(pages: Sequence[TaskPage], grid: MonoGrid) -> Batch:
     labels = np.full(shape, IGNORE)
     segment = np.full(shape, -1)
     position = np.zeros(shape, np.int64)
-    prefix = page_positions(grid.num_rows, grid.num_cols)
+    prefix = torch.from_numpy(page_positions(grid.num_rows, grid.num_cols))
     ids[:, 0], ids[:, 1 : num_page - 1], ids[:, num_page - 1] = (
         special("BOI"),
         special("IMAGE"),

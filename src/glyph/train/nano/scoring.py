@@ -22,11 +22,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import DynamicCache
 
-from glyph.readers.nano.spec import char_ids, chars_of, load_spec
+from glyph.readers.nano.geometry import page_positions
+from glyph.readers.nano.prompts import line_prompt
+from glyph.readers.nano.spec import chars_of, load_spec
 from glyph.train.nano.circuit import GuidedReader, load_reader
 from glyph.train.nano.corpus import TextMixture, book_mixture
 from glyph.train.nano.oracle import CodeNoise, MonoGrid
-from glyph.train.nano.packing import IGNORE, Batch, Target, pack, page_positions
+from glyph.train.nano.packing import IGNORE, Batch, Target, pack
 from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage, needles_fit
 
 TRAIN_STREAM, EVAL_STREAM = 1, 2
@@ -151,13 +153,8 @@ def decode_lines(
         grid: Geometry.
     """
     special = load_spec().special
-    tokens = torch.tensor(
-        [
-            [special("LINE"), *char_ids(f"{number:02d}").tolist(), special("VAL")]
-            for number in range(grid.num_lines)
-        ]
-    )
-    positions = page_positions(grid.num_rows, grid.num_cols)
+    tokens = torch.tensor([line_prompt(number).ids for number in range(grid.num_lines)])
+    positions = torch.from_numpy(page_positions(grid.num_rows, grid.num_cols))
     embed = net.language.embed_tokens
     ends = embed(torch.tensor([special("BOI"), special("EOI")]))
     prefix_PD = torch.cat([ends[:1], codes_TD, ends[1:]])

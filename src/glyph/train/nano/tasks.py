@@ -12,17 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from glyph.errors import ConfigError
-from glyph.readers.nano.spec import char_ids, load_spec
+from glyph.readers.nano.prompts import (
+    key_prompt,
+    line_prompt,
+    presence_prompt,
+    quote_prompt,
+    read_prompt,
+    text_ids,
+)
+from glyph.readers.nano.spec import load_spec
 from glyph.train.nano.corpus import TextMixture
 from glyph.train.nano.oracle import MonoGrid
 
 NEEDLE_HEAD = "One of the special magic numbers for "
 NEEDLE_MIDDLE = " is: "
-VALUE_QUESTION = ("What is the value of ", "?")
-NEEDLE_QUESTION = (
-    "What is the special magic number for ",
-    " mentioned in the provided text?",
-)
 TRACE_LINE = "VAR ABC = VAR DEF"
 TASKS = ("lookup", "question", "needle", "line", "read", "quote", "present", "trace")
 
@@ -192,30 +195,26 @@ class TaskMaker:
         texts = [f"VAR {names[0]} = {value}"]
         texts += [f"VAR {names[k]} = VAR {names[k - 1]}" for k in range(1, count)]
         lines = self._fill(dict(zip(where, texts, strict=True)), [])
-        answer = self._ids("\n".join(names))
+        answer = text_ids("\n".join(names))
         places: list[tuple[int, int] | None] = []
         for line in where:
             places += [(line, 4), (line, 5), (line, 6), None]
-        prompt = (self.special("VAR"), *self._ids(value), self.special("VAL"))
+        prompt = (self.special("VAR"), *text_ids(value), self.special("VAL"))
         query = Query("trace", prompt, (*answer, self.special("EOS")), tuple(places))
         return TaskPage(tuple(lines), (query,))
 
     def key_query(self, entry: Entry, num_keys: int, *, needles: bool) -> Query:
         """Return the query for a key: the answer quotes from the key to the end of its line."""
-        key = self._ids(entry.key)
         in_words = self.rng.random() < self.mix.question_share
-        head, tail = NEEDLE_QUESTION if needles else VALUE_QUESTION
-        head, tail = (head, tail) if in_words else ("", "")
-        tag = self.special("NEEDLE" if needles else "KEY")
-        prompt = (*self._ids(head), tag, *key, *self._ids(tail), self.special("VAL"))
+        prompt = key_prompt(entry.key, needle=needles, in_words=in_words)
         quote = entry.text[entry.column :]
         return Query(
             task="needle" if needles else "question" if in_words else "lookup",
-            prompt=prompt,
-            answer=(*self._ids(quote), self.special("EOS")),
+            prompt=prompt.ids,
+            answer=(*text_ids(quote), self.special("EOS")),
             places=self._places(entry.line, entry.column, len(quote)),
-            key_at=len(head) + 1,
-            key_size=len(key),
+            key_at=prompt.key_at,
+            key_size=prompt.key_size,
             key_place=(entry.line, entry.column),
             num_keys=num_keys,
         )
@@ -223,11 +222,10 @@ class TaskMaker:
     def line_query(self, lines: Sequence[str], number: int) -> Query:
         """Return the query that reads line `number`, counted from 0."""
         text = lines[number]
-        digits = self._ids(f"{number:02d}")
         return Query(
             task="line",
-            prompt=(self.special("LINE"), *digits, self.special("VAL")),
-            answer=(*self._ids(text), self.special("EOS")),
+            prompt=line_prompt(number).ids,
+            answer=(*text_ids(text), self.special("EOS")),
             places=self._places(number, 0, len(text)),
             key_place=(number, 0),
         )
@@ -240,8 +238,8 @@ class TaskMaker:
         text = "\n".join(lines)
         return Query(
             task="read",
-            prompt=(self.special("READ"), self.special("VAL")),
-            answer=(*self._ids(text), self.special("EOS")),
+            prompt=read_prompt().ids,
+            answer=(*text_ids(text), self.special("EOS")),
             places=tuple(places),
         )
 
@@ -259,8 +257,8 @@ class TaskMaker:
             end = min(start + 24, len(text))
             return Query(
                 task="quote",
-                prompt=(self.special("QUOTE"), *self._ids(snippet), self.special("VAL")),
-                answer=(*self._ids(text[start + 8 : end]), self.special("EOS")),
+                prompt=quote_prompt(snippet).ids,
+                answer=(*text_ids(text[start + 8 : end]), self.special("EOS")),
                 places=self._places(number, start + 8, end - start - 8),
                 key_at=1,
                 key_size=8,
@@ -275,7 +273,7 @@ class TaskMaker:
         key = entry.key if present else self._new_key([e.key for e in entries])
         return Query(
             task="present",
-            prompt=(self.special("PRESENT"), *self._ids(key), self.special("VAL")),
+            prompt=presence_prompt(key).ids,
             answer=(self.special("YES" if present else "NO"), self.special("EOS")),
             places=(None, None),
             key_at=1,
@@ -335,9 +333,6 @@ class TaskMaker:
 
     def _letters(self, alphabet: str, size: int) -> str:
         return "".join(alphabet[k] for k in self.rng.integers(0, len(alphabet), size))
-
-    def _ids(self, text: str) -> tuple[int, ...]:
-        return tuple(char_ids(text).tolist())
 
     def _places(self, line: int, column: int, size: int) -> tuple[tuple[int, int] | None, ...]:
         """Return the places of `size` characters and of what follows them."""

@@ -34,11 +34,9 @@ from transformers.models.glm4v.modeling_glm4v import (
 )
 from transformers.vision_utils import get_vision_position_ids
 
-from glyph.readers.nano.spec import CELL_PX, NUM_SPECIALS, PATCH_PX, NanoSpec, NanoStyle
+from glyph.readers.nano.geometry import CLIP_MEAN, CLIP_STD, MERGE, merge_order
+from glyph.readers.nano.spec import NUM_SPECIALS, PATCH_PX, NanoSpec, NanoStyle
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-MERGE = CELL_PX // PATCH_PX
 NUM_CLASSES = 128 - NUM_SPECIALS + 1
 """Empty, 95 printable characters, any other."""
 
@@ -65,14 +63,6 @@ def build_tower(spec: NanoSpec) -> Glm4vVisionModel:
 
 
 # -- forward ---------------------------------------------------------------------------------
-
-
-def merge_order(plane_BHW: UInt8[np.ndarray, "B H W"]) -> UInt8[np.ndarray, "B N 196"]:
-    """Cut pages into patches; the four patches of a visual token follow each other."""
-    pages, height, width = plane_BHW.shape
-    rows, cols = height // CELL_PX, width // CELL_PX
-    cut = plane_BHW.reshape(pages, rows, MERGE, PATCH_PX, cols, MERGE, PATCH_PX)
-    return cut.transpose(0, 1, 4, 2, 5, 3, 6).reshape(pages, -1, PATCH_PX * PATCH_PX)
 
 
 def pixel_values(plane_BHW: UInt8[np.ndarray, "B H W"]) -> Float[Tensor, "BN 1176"]:
