@@ -20,7 +20,7 @@ from glyph.train.nano.circuit import GuidedReader, load_reader, recording  # noq
 from glyph.train.nano.corpus import random_mixture  # noqa: E402
 from glyph.train.nano.language import LanguageTrainer  # noqa: E402
 from glyph.train.nano.oracle import CodeLayout, CodeNoise, MonoGrid, OracleCode  # noqa: E402
-from glyph.train.nano.packing import IGNORE, fullest_token, group_mask, pack  # noqa: E402
+from glyph.train.nano.packing import IGNORE, group_mask, pack  # noqa: E402
 from glyph.train.nano.pages import render_labelled  # noqa: E402
 from glyph.train.nano.scoring import (  # noqa: E402
     TRAIN_STREAM,
@@ -89,7 +89,7 @@ def test_a_proportional_style_has_no_fixed_places():
 def test_a_key_behind_a_sentence_is_found_in_the_token_that_holds_most_of_it():
     grid = grid_of("A", (336, 224))
     assert [grid.token(0, 37 + k) for k in range(9)] == [6, 6, 7, 7, 7, 7, 7, 7, 8]
-    assert fullest_token(grid, 0, 37, 9) == 7
+    assert grid.key_token(0, 37, 9) == 7
 
 
 # --- codes -----------------------------------------------------------------------------------

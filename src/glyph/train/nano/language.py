@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from glyph.errors import ConfigError, GlyphError
-from glyph.readers.nano.spec import load_spec
+from glyph.readers.nano.spec import NanoStyle, load_spec
 from glyph.train.nano.circuit import GuidedReader, load_checkpoint, load_trained
 from glyph.train.nano.corpus import TextMixture, training_mixture
 from glyph.train.nano.oracle import MonoGrid
@@ -59,7 +59,7 @@ class LanguageTrainer:
         style = spec.style(settings.style)
         self.grids = [MonoGrid(style, width, height) for width, height, _ in settings.page_sizes]
         self.makers = [TaskMaker(grid, text, settings.mix, self.rng) for grid in self.grids]
-        self.net = GuidedReader(spec, style)
+        self.net = GuidedReader(spec, self.token_style(style))
         self._first_weights()
         groups = self.parameter_groups()
         self.parameters = [parameter for group in groups for parameter in group["params"]]
@@ -74,6 +74,10 @@ class LanguageTrainer:
         self.seconds = 0.0
         self.means: dict[str, float] = {}
         self._open()
+
+    def token_style(self, style: NanoStyle) -> NanoStyle:
+        """Return how the tokens of a page are divided into slots."""
+        return style
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return what is trained, each group with its share of the learning rate."""
@@ -158,7 +162,7 @@ class LanguageTrainer:
     def train_step(self) -> float:
         """Make one batch, learn from it, and return the loss."""
         pages, grid = self.next_pages()
-        batch = pack(pages, grid)
+        batch = self.pack(pages, grid)
         parts, right_BL = self.losses(pages, grid, batch)
         fade = self._guide_weight()
         loss = parts["answer"] + sum(
@@ -177,6 +181,10 @@ class LanguageTrainer:
         self._note({**values, "gradient": float(norm)}, 0.95)
         self._note_answers(batch, right_BL)
         return float(loss.detach())
+
+    def pack(self, pages: Sequence[TaskPage], grid: MonoGrid) -> Batch:
+        """Return the rows of a step."""
+        return pack(pages, grid)
 
     def losses(
         self, _pages: Sequence[TaskPage], _grid: MonoGrid, batch: Batch

@@ -62,6 +62,11 @@ class MonoGrid:
         return self.width_px // CELL_PX
 
     @property
+    def lines_per_token(self) -> int:
+        """Text lines in a visual token."""
+        return self.style.lines_per_token
+
+    @property
     def num_tokens(self) -> int:
         """Visual tokens of a page."""
         return self.num_rows * self.num_cols
@@ -88,6 +93,11 @@ class MonoGrid:
         return line % style.lines_per_token * style.bins_per_token + (
             int(x2_px * style.bins_per_token // (2 * CELL_PX))
         )
+
+    def key_token(self, line: int, column: int, size: int) -> int:
+        """Return the visual token that holds most characters of a key; the first of equals."""
+        tokens = [self.token(line, column + k) for k in range(size)]
+        return max(tokens, key=lambda token: (tokens.count(token), -token))
 
     def slots(self, lines: Sequence[str]) -> UInt8[np.ndarray, "R C K"]:
         """Return the table of slots of a page; 0 where a slot is empty.

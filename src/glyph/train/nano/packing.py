@@ -13,10 +13,11 @@ K slots, N anything listed by (row, position).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64, UInt8
 from torch import Tensor
 
 from glyph.readers.nano.geometry import page_positions
@@ -28,6 +29,27 @@ IGNORE = -100
 MASKED = -1e9
 KEY_CHARS = 6
 """Characters of the key that the answer start must know: those of one visual token."""
+
+
+class Places(Protocol):
+    """Which token, and which slot in it, holds a character of a page."""
+
+    @property
+    def lines_per_token(self) -> int:
+        """Text lines in a token."""
+        ...
+
+    def token(self, line: int, column: int) -> int:
+        """Return the index of the token that holds a character."""
+        ...
+
+    def slot(self, line: int, column: int) -> int:
+        """Return the slot of a character within its token."""
+        ...
+
+    def key_token(self, line: int, column: int, size: int) -> int:
+        """Return the token by which a key of some characters is found."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +107,40 @@ def pack(pages: Sequence[TaskPage], grid: MonoGrid) -> Batch:
         grid: Their geometry.
     """
     special = load_spec().special
-    num_page = grid.num_tokens + 2
+    prefix_P = [special("BOI"), *[special("IMAGE")] * grid.num_tokens, special("EOI")]
+    prefix_BP = np.tile(prefix_P, (len(pages), 1))
+    position_3P = page_positions(grid.num_rows, grid.num_cols)
+    slots = np.stack([grid.slots(page.lines) for page in pages])
+    return pack_rows(pages, prefix_BP, position_3P, slots, [grid] * len(pages))
+
+
+def pack_rows(
+    pages: Sequence[TaskPage],
+    prefix_BP: Int64[np.ndarray, "B P"],
+    position_3P: Int64[np.ndarray, "3 P"],
+    slot_BRCK: UInt8[np.ndarray, "B R C K"],
+    places: Sequence[Places],
+) -> Batch:
+    """Return the batch of pages that stand in front of their queries as the given ids.
+
+    Args:
+        pages: Pages with at least one query each.
+        prefix_BP: BOI, what stands for the page, EOI; PAD is seen by nobody.
+        position_3P: M-RoPE positions of the prefix.
+        slot_BRCK: Slots of the pages, as many tokens as stand between BOI and EOI.
+        places: For each page, which token holds which character.
+    """
+    num_page = prefix_BP.shape[1]
     sizes = [sum(len(q.prompt) + len(q.answer) for q in page.queries) for page in pages]
     shape = (len(pages), num_page + max(sizes))
-    ids = np.full(shape, special("PAD"))
+    pad = load_spec().special("PAD")
+    ids = np.full(shape, pad)
     labels = np.full(shape, IGNORE)
     segment = np.full(shape, -1)
     position = np.zeros(shape, np.int64)
-    prefix = torch.from_numpy(page_positions(grid.num_rows, grid.num_cols))
-    ids[:, 0], ids[:, 1 : num_page - 1], ids[:, num_page - 1] = (
-        special("BOI"),
-        special("IMAGE"),
-        special("EOI"),
-    )
-    segment[:, :num_page] = 0
-    text_start = int(prefix[0, -1]) + 1
+    ids[:, :num_page] = prefix_BP
+    segment[:, :num_page] = np.where(prefix_BP == pad, -1, 0)
+    text_start = int(position_3P[0, -1]) + 1
     targets: list[Target] = []
     for row, page in enumerate(pages):
         at = num_page
@@ -113,16 +154,15 @@ def pack(pages: Sequence[TaskPage], grid: MonoGrid) -> Batch:
             targets.append(Target(row, answer_at, query))
             at = end
     position_3BL = torch.from_numpy(position).expand(3, *shape).clone()
-    position_3BL[:, :, :num_page] = prefix[:, None]
-    slots = np.stack([grid.slots(page.lines) for page in pages])
+    position_3BL[:, :, :num_page] = torch.from_numpy(position_3P)[:, None]
     return Batch(
         ids_BL=torch.from_numpy(ids),
         labels_BL=torch.from_numpy(labels),
         position_3BL=position_3BL,
         mask_B1LL=group_mask(torch.from_numpy(segment)),
-        slot_BRCK=torch.from_numpy(slots).long(),
+        slot_BRCK=torch.from_numpy(slot_BRCK).long(),
         targets=tuple(targets),
-        **_guides(targets, grid),
+        **_guides(targets, places),
     )
 
 
@@ -141,16 +181,16 @@ def group_mask(segment_BL: Int[Tensor, "B L"]) -> Float[Tensor, "B 1 L L"]:
     return torch.where(seen, 0.0, MASKED)[:, None]
 
 
-def _guides(targets: Sequence[Target], grid: MonoGrid) -> dict[str, Tensor]:
+def _guides(targets: Sequence[Target], places: Sequence[Places]) -> dict[str, Tensor]:
     read: list[tuple[int, ...]] = []
     point: list[tuple[int, ...]] = []
     match: list[tuple[int, ...]] = []
     line: list[tuple[int, ...]] = []
     index: list[tuple[int, ...]] = []
     keys: list[tuple[int, ...]] = []
-    lines_per_token = grid.style.lines_per_token
     for target in targets:
         query, row, answer_at = target.query, target.row, target.answer_at
+        grid = places[row]
         for step, place in enumerate(query.places):
             if place is not None:
                 slot = grid.slot(*place)
@@ -165,8 +205,8 @@ def _guides(targets: Sequence[Target], grid: MonoGrid) -> dict[str, Tensor]:
             key = query.prompt[query.key_at : query.key_at + query.key_size][:KEY_CHARS]
             keys.append((row, answer_at, *key, *[IGNORE] * (KEY_CHARS - len(key))))
             if query.key_place is not None:
-                token = 1 + fullest_token(grid, *query.key_place, query.key_size)
-                match.append((row, answer_at, token, query.key_place[0] % lines_per_token))
+                token = 1 + grid.key_token(*query.key_place, query.key_size)
+                match.append((row, answer_at, token, query.key_place[0] % grid.lines_per_token))
     return {
         "read_N4": _table(read, 4),
         "point_N3": _table(point, 3),
@@ -175,12 +215,6 @@ def _guides(targets: Sequence[Target], grid: MonoGrid) -> dict[str, Tensor]:
         "index_N3": _table(index, 3),
         "key_N": _table(keys, KEY_CHARS + 2),
     }
-
-
-def fullest_token(grid: MonoGrid, line: int, column: int, size: int) -> int:
-    """Return the visual token that holds most characters of a key; the first of equals."""
-    tokens = [grid.token(line, column + k) for k in range(size)]
-    return max(tokens, key=lambda token: (tokens.count(token), -token))
 
 
 def _table(rows: list[tuple[int, ...]], width: int) -> Tensor:

@@ -74,6 +74,18 @@ def structured_init(net: GuidedReader, grid: MonoGrid, spec: NanoSpec) -> None:
     _start_probes(net, grid)
 
 
+@torch.no_grad()
+def plain_init(net: GuidedReader, spec: NanoSpec) -> None:
+    """Give the network weights that train at this size, without any circuit for visual tokens.
+
+    Args:
+        net: Freshly made.
+        spec: Vocabulary.
+    """
+    _scale_all(net)
+    _embed(net, spec)
+
+
 def _quiet_directions(layout: CodeLayout, count: int) -> Tensor:
     """Return orthonormal directions that the sum over slots and the place dimensions do not see."""
     tiled = torch.randn(count, layout.num_slots, layout.slot_dims)
