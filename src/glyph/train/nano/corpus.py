@@ -147,31 +147,38 @@ def _key_values(rng: np.random.Generator, num_chars: int) -> str:
     return "\n".join(lines)
 
 
-def training_mixture(novels: Path, *, random_share: float = 0.35) -> TextMixture:
+def training_mixture(novels: Path | None, *, random_share: float = 0.35) -> TextMixture:
     """Return the training text: novels, the Python documentation and the standard library.
 
     Args:
-        novels: Folder of hard-wrapped novels, one `.txt` file each, searched in its subfolders.
+        novels: Folder of hard-wrapped novels, one `.txt` file each, searched in its subfolders;
+            None for none.
         random_share: Share of random strings, at least 0.25.
 
     Raises:
         DocumentError: The folder holds no novel.
     """
-    prose = "\n".join(
-        unwrap_lines(plain_text(path.read_text("utf-8", errors="replace")))
-        for path in sorted(novels.rglob("*.txt"))
-    )
-    if not prose:
-        raise DocumentError(
-            f"no .txt file under {novels}; give the folder of the unpacked training novels."
-        )
     manual = plain_text("\n".join(pydoc_data.topics.topics.values()))
     library = Path(sysconfig.get_paths()["stdlib"])
     code = "\n".join(
         plain_text(path.read_text("utf-8", errors="replace"))
         for path in sorted(library.glob("*.py"))
     )
-    return TextMixture((prose, manual, code), (0.6, 0.2, 0.2), random_share)
+    if novels is None:
+        return TextMixture((manual, code), (0.6, 0.4), random_share)
+    return TextMixture((_novels(novels), manual, code), (0.6, 0.2, 0.2), random_share)
+
+
+def _novels(folder: Path) -> str:
+    prose = "\n".join(
+        unwrap_lines(plain_text(path.read_text("utf-8", errors="replace")))
+        for path in sorted(folder.rglob("*.txt"))
+    )
+    if not prose:
+        raise DocumentError(
+            f"no .txt file under {folder}; give the folder of the unpacked training novels."
+        )
+    return prose
 
 
 def book_mixture(books: Path) -> TextMixture:

@@ -376,8 +376,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Train from the command line."""
     parser = argparse.ArgumentParser(description="Teach the vision tower the reader's code.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--novels", type=Path, required=True, help="folder of training novels")
-    parser.add_argument("--books", type=Path, required=True, help="folder of held-out books")
+    parser.add_argument("--novels", type=Path, help="folder of training novels")
+    parser.add_argument("--books", type=Path, help="folder of held-out books")
     parser.add_argument("--vision", type=Path, required=True)
     parser.add_argument("--language", type=Path, required=True)
     parser.add_argument("--styles", default="A", help="comma-separated style names")
@@ -402,7 +402,9 @@ def main(arguments: list[str] | None = None) -> None:
     mixture = training_mixture(given.novels, random_share=recipe.random_share)
     run = DistilRun(recipe, mixture, given.folder, given.vision, given.language)
     largest = max(recipe.page_sizes_px, key=lambda size: size[0] * size[1])
-    held_out = held_out_pages(given.books, recipe.styles, largest, 3, seed=0)
+    held_out: list[HeldOut] = []
+    if given.books:
+        held_out = held_out_pages(given.books, recipe.styles, largest, 3, seed=0)
     run.train(held_out=held_out, seconds=given.hours * 3600, eval_every=given.eval_every)
 
 

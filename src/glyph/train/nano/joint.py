@@ -130,7 +130,7 @@ def main() -> None:
     """Run or continue a joint training from the command line."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--novels", type=Path, required=True)
+    parser.add_argument("--novels", type=Path)
     parser.add_argument("--settings", type=Path, required=True)
     parser.add_argument("--start", default="")
     parser.add_argument("--vision", default="")

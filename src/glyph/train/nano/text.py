@@ -122,7 +122,7 @@ def main() -> None:
     """Run or continue a training on text tokens from the command line."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--novels", type=Path, required=True)
+    parser.add_argument("--novels", type=Path)
     parser.add_argument("--settings", type=Path, required=True)
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=1)

@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -366,9 +365,9 @@ def parameter_groups(
 def main(arguments: list[str] | None = None) -> None:
     """Train from the command line."""
     parser = argparse.ArgumentParser(description="Train the vision tower of the nano reader.")
-    parser.add_argument("--novels", type=Path, required=True, help="folder of training novels")
-    parser.add_argument("--books", type=Path, required=True, help="folder of held-out books")
-    parser.add_argument("--out", type=Path, required=True, help="run folder")
+    parser.add_argument("folder", type=Path, help="run folder")
+    parser.add_argument("--novels", type=Path, help="folder of training novels")
+    parser.add_argument("--books", type=Path, help="folder of held-out books")
     parser.add_argument("--styles", default="A", help="comma-separated style names")
     parser.add_argument("--steps", type=int, default=3000, help="length of the schedule")
     parser.add_argument("--hours", type=float, default=math.inf, help="stop after this time")
@@ -378,11 +377,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--eval-every", type=int, default=250)
     parser.add_argument("--eval-pages", type=int, default=12)
     parser.add_argument("--start", type=Path, help="checkpoint of another run to begin with")
-    parser.add_argument("--pid-file", type=Path, help="where to write the process id")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    if given.pid_file:
-        given.pid_file.write_text(f"{os.getpid()}\n")
     recipe = VisionRecipe(
         styles=tuple(given.styles.split(",")),
         steps=given.steps,
@@ -391,8 +387,10 @@ def main(arguments: list[str] | None = None) -> None:
         tokens_per_step=given.tokens_per_step,
     )
     mixture = training_mixture(given.novels, random_share=recipe.random_share)
-    run = VisionRun(recipe, mixture, given.out, given.start)
-    held_out = held_out_pages(given.books, recipe.styles, (168, 112), given.eval_pages, seed=0)
+    run = VisionRun(recipe, mixture, given.folder, given.start)
+    held_out: list[HeldOut] = []
+    if given.books:
+        held_out = held_out_pages(given.books, recipe.styles, (168, 112), given.eval_pages, seed=0)
     run.train(held_out=held_out, seconds=given.hours * 3600, eval_every=given.eval_every)
 
 
