@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 _OPTIONS = {
+    "nano": ("threads", "on_text", "on_page"),
     "ocr": ("threads", "on_page"),
     "openai": ("base_url", "api_key", "timeout_s", "on_text", "client"),
 }
@@ -28,9 +29,10 @@ def open_reader(spec: str, **options: Any) -> Reader:
     """Return a reader by name.
 
     Args:
-        spec: `ocr`, or `openai:MODEL` for a model behind an OpenAI-compatible endpoint.
-        options: Of `ocr`: `threads`, `on_page`. Of `openai`: `base_url`, `api_key`,
-            `timeout_s`, `on_text`, `client`.
+        spec: `ocr`; `nano`, or `nano:FOLDER` for another model folder; or `openai:MODEL` for a
+            model behind an OpenAI-compatible endpoint.
+        options: Of `ocr`: `threads`, `on_page`. Of `nano`: `threads`, `on_text`, `on_page`. Of
+            `openai`: `base_url`, `api_key`, `timeout_s`, `on_text`, `client`.
 
     Raises:
         ConfigError: The name or an option is not known, or the model is not named.
@@ -42,7 +44,7 @@ def open_reader(spec: str, **options: Any) -> Reader:
         raise ConfigError(
             f"unknown reader '{spec}'; "
             + (f"did you mean {hint}? " if hint else "")
-            + "known readers: ocr, openai:MODEL."
+            + "known readers: nano, ocr, openai:MODEL."
         )
     for option in options:
         if option not in _OPTIONS[name]:
@@ -54,6 +56,10 @@ def open_reader(spec: str, **options: Any) -> Reader:
         from glyph.readers.ocr import OcrReader
 
         return OcrReader(**options)
+    if name == "nano":
+        from glyph.readers.nano.reader import NanoReader
+
+        return NanoReader(model or None, **options)
     if not model:
         raise ConfigError(
             "reader 'openai' needs a model; write openai:MODEL, such as openai:gpt-5.4."
