@@ -34,7 +34,13 @@ def nano(
     The command can be stopped at any moment; the same command again continues.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     from glyph.train.nano.recipe import Sources, train_nano
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers import (
@@ -31,6 +32,7 @@ from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProce
 
 from glyph.errors import ConfigError
 from glyph.readers.nano.card import TASKS, ReaderCard, spec_digest, style_ink
+from glyph.readers.nano.scan import CODES
 from glyph.readers.nano.spec import CELL_PX, NUM_SPECIALS, OTHER_ID, NanoSpec, load_spec
 from glyph.render import render_pages
 from glyph.train.nano.graphs import export_graphs
@@ -60,6 +62,7 @@ def export_model(
     page_sizes_px: Sequence[tuple[int, int]],
     tasks: Sequence[str],
     preset: str,
+    codes: Mapping[str, Tensor],
 ) -> None:
     """Write a model folder; it appears complete or not at all.
 
@@ -70,6 +73,7 @@ def export_model(
         page_sizes_px: Width and height of the pages they were trained on.
         tasks: What they were trained to answer.
         preset: Preset of that style.
+        codes: Code tables of every style that the tower speaks, by name; see `write_codes`.
 
     Raises:
         ConfigError: Weights, style or tasks do not fit the specification.
@@ -84,6 +88,7 @@ def export_model(
         made = Path(aside) / "model"
         write_transformers(model, spec, made)
         export_graphs(model.config, made)
+        write_codes(codes, made)
         card = ReaderCard(
             style=style,
             preset=preset,
@@ -96,6 +101,22 @@ def export_model(
         if folder.exists():
             shutil.rmtree(folder)
         made.replace(folder)
+
+
+def write_codes(codes: Mapping[str, Tensor], folder: Path) -> None:
+    """Write the code words by which the tower's visual tokens are read aloud.
+
+    Args:
+        codes: For each style the table of `OracleCode`: slots times vocabulary, by width.
+        folder: Model folder.
+    """
+    spec = load_spec()
+    words: dict[str, Tensor] = {}
+    for name, table in codes.items():
+        word_KVD = table.unflatten(0, (spec.style(name).num_slots, -1))[:, NUM_SPECIALS:]
+        empty = torch.zeros_like(word_KVD[:, :1])
+        words[name] = torch.cat([empty, word_KVD], 1).half().contiguous()
+    save_file(words, folder / CODES)
 
 
 def model_of(weights: Mapping[str, Tensor], spec: NanoSpec) -> Glm4vForConditionalGeneration:
@@ -164,7 +185,7 @@ def sample_ink(spec: NanoSpec, style: str) -> tuple[tuple[float, ...], tuple[flo
 def main() -> None:
     """Export from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("weights", type=Path, help="state dict of the network, by torch.save")
+    parser.add_argument("weights", type=Path, help="written by `weights_of`")
     parser.add_argument("folder", type=Path, help="model folder to write")
     parser.add_argument("--style", default="A")
     parser.add_argument("--preset", default="nano")
@@ -174,12 +195,13 @@ def main() -> None:
     saved: Any = torch.load(given.weights, map_location="cpu", weights_only=True)
     sizes = [tuple(map(int, size.split("x"))) for size in given.size or ["336x448"]]
     export_model(
-        saved.get("model", saved),
+        saved["model"],
         given.folder,
         style=given.style,
         page_sizes_px=[(width, height) for width, height in sizes],
         tasks=given.task or ["lookup", "needle", "line"],
         preset=given.preset,
+        codes=saved["codes"],
     )
     total = sum(path.stat().st_size for path in given.folder.iterdir())
     print(json.dumps({"folder": str(given.folder), "bytes": total}))
