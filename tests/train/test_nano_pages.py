@@ -117,7 +117,7 @@ def test_a_page_off_the_grid_is_refused():
 
 
 def test_an_unknown_style_is_named_with_the_known_ones():
-    with pytest.raises(ConfigError, match="unknown nano style 'Q'; styles: A, D, E, N, P"):
+    with pytest.raises(ConfigError, match="unknown nano style 'Q'; styles: A, D, E, M, N, P"):
         load_spec().style("Q")
 
 
