@@ -22,10 +22,10 @@ from glyph.train.nano.language import LanguageTrainer  # noqa: E402
 from glyph.train.nano.oracle import CodeLayout, CodeNoise, MonoGrid, OracleCode  # noqa: E402
 from glyph.train.nano.packing import IGNORE, group_mask, pack  # noqa: E402
 from glyph.train.nano.pages import render_labelled  # noqa: E402
+from glyph.train.nano.reading import edit_distance  # noqa: E402
 from glyph.train.nano.scoring import (  # noqa: E402
     TRAIN_STREAM,
     decode_lines,
-    edit_distance,
     exact_score,
     generator,
     lookup_pages,

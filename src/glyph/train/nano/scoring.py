@@ -29,6 +29,7 @@ from glyph.train.nano.circuit import GuidedReader, load_reader
 from glyph.train.nano.corpus import TextMixture, book_mixture
 from glyph.train.nano.oracle import CodeNoise, MonoGrid
 from glyph.train.nano.packing import IGNORE, Batch, Target, pack
+from glyph.train.nano.reading import edit_distance
 from glyph.train.nano.tasks import TaskMaker, TaskMix, TaskPage, needles_fit
 
 TRAIN_STREAM, EVAL_STREAM = 1, 2
@@ -229,22 +230,6 @@ def read_back_error(
             errors += edit_distance(said, line)
             total += len(line)
     return errors / max(total, 1), total
-
-
-def edit_distance(first: str, second: str) -> int:
-    """Return the least number of characters to insert, delete or replace.
-
-    Example:
-        >>> edit_distance("kitten", "sitting")
-        3
-    """
-    previous = list(range(len(second) + 1))
-    for i, a in enumerate(first, 1):
-        current = [i]
-        for j, b in enumerate(second, 1):
-            current.append(min(previous[j] + 1, current[-1] + 1, previous[j - 1] + (a != b)))
-        previous = current
-    return previous[-1]
 
 
 NUM_QUERIES = 200
