@@ -140,7 +140,7 @@ def test_task_pages_are_drawn_where_the_oracle_says(tmp_path: Path):
 def joint(folder: Path, checkpoints: tuple[Path, Path]) -> JointTrainer:
     vision, language = checkpoints
     settings = JointSettings(
-        steps=4, tokens_per_step=60, page_sizes=((84, 56, 1.0),), prose_tokens=6,
+        steps=4, tokens_per_step=60, page_sizes=((84, 56, 1.0),), keep_styles=("A",), keep_tokens=6,
         start=str(language), vision=str(vision),
     )  # fmt: skip
     return JointTrainer(settings, random_mixture(), folder)

@@ -1,6 +1,6 @@
 """The command line: every verb is a few lines over `glyph.api`.
 
-    glyph render | measure | ask | probe | presets | models | doctor | demo
+    glyph render | measure | ask | probe | presets | models | doctor | demo | train
 
 Modules of the package are imported when a verb runs, so that `glyph --help` is quick.
 """
@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from glyph.cli import demo, names, pages, reading
+from glyph.cli import demo, names, pages, reading, train
 from glyph.cli.console import INTERRUPTED, Verb
 
 TERMINATED = 143
@@ -44,6 +44,7 @@ _add("presets", names.presets, "glyph presets --model gemini-3-flash")
 _add("models", names.models, "glyph models qwen")
 _add("doctor", reading.doctor, "glyph doctor --json")
 _add("demo", demo.demo, "glyph demo --out demo")
+app.add_typer(train.app, name="train")
 
 
 def _print_version(asked: bool) -> None:

@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
-from glyph.cli.console import make_console, print_json
+from glyph.cli.console import Verb, make_console, print_json
 from glyph.cli.options import JsonOption
 
 app = typer.Typer(help="Train readers.", no_args_is_help=True)
 
 
-@app.command(epilog="Example: glyph train nano --hours 2.5 --novels novels --out runs/nano")
+@app.command(
+    cls=Verb, epilog="Example: glyph train nano --hours 2.5 --novels novels --out runs/nano"
+)
 def nano(
     out: Annotated[Path, typer.Option(help="Folder of the run; a run there is continued.")] = Path(
         "runs/nano"
@@ -56,10 +58,8 @@ def nano(
                 tasks[stage] = bar.add_task(stage, total=steps)
             bar.update(tasks[stage], completed=step)
 
-        checkpoint = train_nano(
-            out, Sources(novels, books), hours=hours, seed=seed, on_progress=show
-        )
+        folder = train_nano(out, Sources(novels, books), hours=hours, seed=seed, on_progress=show)
     if as_json:
-        print_json({"checkpoint": str(checkpoint), "hours": hours, "seed": seed})
+        print_json({"model": str(folder), "hours": hours, "seed": seed})
     else:
-        make_console().print(f"trained: {checkpoint}")
+        make_console().print(f"trained: {folder}; ask it with --reader nano:{folder}")

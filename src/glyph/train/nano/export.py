@@ -35,6 +35,7 @@ from glyph.readers.nano.card import TASKS, ReaderCard, spec_digest, style_ink
 from glyph.readers.nano.scan import CODES
 from glyph.readers.nano.spec import CELL_PX, NUM_SPECIALS, OTHER_ID, NanoSpec, load_spec
 from glyph.render import render_pages
+from glyph.train.nano.circuit import load_reader
 from glyph.train.nano.graphs import export_graphs
 from glyph.train.nano.model import glm4v_config
 
@@ -101,6 +102,20 @@ def export_model(
         if folder.exists():
             shutil.rmtree(folder)
         made.replace(folder)
+
+
+def load_joint(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], str]:
+    """Return weights, code tables by style, and the style of a joint training's checkpoint."""
+    saved: Any = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    net = load_reader(checkpoint)
+    net.model.model.visual.load_state_dict(saved["tower"])
+    name = str(saved["style"])
+    codes = {name: net.codes.slot_codes.detach()}
+    for key, table in saved["codes"].items():
+        other, _, part = key.partition(".")
+        if part == "slot_codes":
+            codes[other] = table
+    return dict(net.model.state_dict()), codes, name
 
 
 def write_codes(codes: Mapping[str, Tensor], folder: Path) -> None:
@@ -185,23 +200,22 @@ def sample_ink(spec: NanoSpec, style: str) -> tuple[tuple[float, ...], tuple[flo
 def main() -> None:
     """Export from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("weights", type=Path, help="written by `weights_of`")
+    parser.add_argument("checkpoint", type=Path, help="last.pt of a joint training")
     parser.add_argument("folder", type=Path, help="model folder to write")
-    parser.add_argument("--style", default="A")
     parser.add_argument("--preset", default="nano")
     parser.add_argument("--size", action="append", metavar="WxH", help="page size in px; repeat")
     parser.add_argument("--task", action="append", choices=TASKS, help="repeat")
     given = parser.parse_args()
-    saved: Any = torch.load(given.weights, map_location="cpu", weights_only=True)
+    weights, codes, style = load_joint(given.checkpoint)
     sizes = [tuple(map(int, size.split("x"))) for size in given.size or ["336x448"]]
     export_model(
-        saved["model"],
+        weights,
         given.folder,
-        style=given.style,
+        style=style,
         page_sizes_px=[(width, height) for width, height in sizes],
-        tasks=given.task or ["lookup", "needle", "line"],
+        tasks=given.task or ["lookup", "line"],
         preset=given.preset,
-        codes=saved["codes"],
+        codes=codes,
     )
     total = sum(path.stat().st_size for path in given.folder.iterdir())
     print(json.dumps({"folder": str(given.folder), "bytes": total}))

@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.glm4v.modeling_glm4v import Glm4vVisionModel
 
 from glyph.errors import ConfigError
+from glyph.readers.nano.spec import NanoStyle, load_spec
 from glyph.train.nano.circuit import GuidedReader
 from glyph.train.nano.corpus import TextMixture, training_mixture
 from glyph.train.nano.distil import code_loss
 from glyph.train.nano.language import LanguageTrainer
-from glyph.train.nano.oracle import MonoGrid
+from glyph.train.nano.oracle import CodeLayout, MonoGrid, OracleCode
 from glyph.train.nano.packing import Batch
 from glyph.train.nano.pages import render_labelled
 from glyph.train.nano.reading import sample_pages
@@ -62,6 +63,26 @@ def see(net: GuidedReader, pages: Sequence[TaskPage], grid: MonoGrid) -> Float[T
     return encode_pages(tower_of(net), task_planes(pages, grid)).token_BTE
 
 
+def other_codes(net: GuidedReader, saved: Mapping[str, Tensor]) -> nn.ModuleDict:
+    """Return the saved codes of all styles but the reader's own.
+
+    Args:
+        net: Reader, whose own code is part of it.
+        saved: Code tables by style and name, from a distillation.
+    """
+    spec = load_spec()
+    names = sorted({key.partition(".")[0] for key in saved} - {net.style.name})
+    codes = nn.ModuleDict(
+        {
+            name: OracleCode(CodeLayout(net.layout.hidden, spec.style(name).num_slots))
+            for name in names
+        }
+    )
+    own = f"{net.style.name}."
+    codes.load_state_dict({k: v for k, v in saved.items() if not k.startswith(own)})
+    return codes
+
+
 class JointTrainer(LanguageTrainer):
     """Trains tower and language model together; saves and continues as its base does."""
 
@@ -80,6 +101,7 @@ class JointTrainer(LanguageTrainer):
         super()._first_weights()
         state = torch.load(self.settings.vision, weights_only=True)
         tower_of(self.net).load_state_dict(state["tower"])
+        self.codes = other_codes(self.net, state.get("codes", {}))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the language model, its codes and probes, and the tower at its own rate."""
@@ -98,8 +120,8 @@ class JointTrainer(LanguageTrainer):
         slots = batch.slot_BRCK
         classes = class_of(slots.numpy().astype(np.uint8)).flatten(1, 2)
         distance, code = code_loss(self.net.codes, token_BTD, slots, classes)
-        if self.settings.prose_tokens:
-            more = self._prose_losses(grid)
+        if self.settings.keep_styles:
+            more = self._kept_losses(grid)
             distance, code = (distance + more[0]) / 2, (code + more[1]) / 2
         return {
             **parts,
@@ -107,23 +129,37 @@ class JointTrainer(LanguageTrainer):
             "code": self.settings.code_weight * code,
         }, right_BL
 
-    def _prose_losses(self, grid: MonoGrid) -> tuple[Tensor, Tensor]:
-        count = max(self.settings.prose_tokens // grid.num_tokens, 1)
+    def _kept_losses(self, grid: MonoGrid) -> tuple[Tensor, Tensor]:
+        names = self.settings.keep_styles
+        style = load_spec().style(names[int(self.rng.integers(len(names)))])
+        count = max(self.settings.keep_tokens // grid.num_tokens, 1)
         size_px = grid.width_px, grid.height_px
-        pages = sample_pages(self._text, self.rng, grid.style, size_px, count)
+        pages = sample_pages(self._text, self.rng, style, size_px, count)
         slots = torch.from_numpy(pages.slot_PRCK.astype(np.int64))
         token_BTD = encode_pages(tower_of(self.net), pages.plane_PHW).token_BTE
         classes = class_of(pages.slot_PRCK).flatten(1, 2)
-        return code_loss(self.net.codes, token_BTD, slots, classes)
+        return code_loss(self._codes_of(style), token_BTD, slots, classes)
+
+    def _codes_of(self, style: NanoStyle) -> OracleCode:
+        if style.name == self.settings.style:
+            return self.net.codes
+        found = self.codes[style.name]
+        assert isinstance(found, OracleCode)
+        return found
 
     def state(self) -> dict[str, Any]:
         """Return all that a checkpoint holds."""
-        return {**super().state(), "tower": tower_of(self.net).state_dict()}
+        return {
+            **super().state(),
+            "tower": tower_of(self.net).state_dict(),
+            "codes": self.codes.state_dict(),
+        }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Go on from what a checkpoint holds."""
         super().restore(saved)
         tower_of(self.net).load_state_dict(saved["tower"])
+        self.codes.load_state_dict(saved["codes"])
 
 
 def main() -> None:

@@ -4,6 +4,7 @@
     language the language model learns on oracle codes  } a core each
     distil   the tower learns to speak the model's code, and a dense style
     joint    both learn from pixels
+    export   a model folder that the reader and plain transformers load
 
 Each stage runs in a process and a folder of its own and continues where it stopped; a file `done`
 in its folder says that it is complete.
@@ -76,7 +77,7 @@ def train_nano(
     seed: int = 0,
     on_progress: Progress = lambda _stage, _step, _steps: None,
 ) -> Path:
-    """Train the reader from scratch, or continue, and return its last checkpoint.
+    """Train the reader from scratch, or continue, and return its model folder.
 
     Args:
         out: Folder of the run.
@@ -93,15 +94,14 @@ def train_nano(
         raise ConfigError(f"{hours} hours of training; give a number above 0, such as 2.5.")
     recipe = load_recipe()
     scale = hours / float(recipe["reference_hours"])
+    stages: dict[str, dict[str, Any]] = {k: v for k, v in recipe.items() if isinstance(v, dict)}
     steps = {
-        name: max(MIN_STEPS, round(int(table["steps"]) * scale))
-        for name, table in recipe.items()
-        if isinstance(table, Mapping)
+        name: max(MIN_STEPS, round(int(table["steps"]) * scale)) for name, table in stages.items()
     }
     out.mkdir(parents=True, exist_ok=True)
     for group in _stages(recipe, steps, out, sources, seed):
         _run(group, out, on_progress)
-    return out / "joint" / "last.pt"
+    return out / "model"
 
 
 def _stages(
@@ -147,6 +147,7 @@ def _stages(
                 steps["joint"],
             ),
         ),
+        (Stage("export", "export", (str(out / "model"),), 1),),
     )
 
 
@@ -174,7 +175,8 @@ def _run(stages: tuple[Stage, ...], out: Path, on_progress: Progress) -> None:
 def _start(stage: Stage, out: Path) -> "subprocess.Popen[bytes]":
     folder = out / stage.name
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", f"glyph.train.nano.{stage.module}", str(folder)]
+    first = out / "joint" / "last.pt" if stage.name == "export" else folder
+    command = [sys.executable, "-m", f"glyph.train.nano.{stage.module}", str(first)]
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen([*command, *stage.arguments], stdout=log, stderr=log)
 
@@ -200,9 +202,8 @@ def _step_of(folder: Path) -> int:
 
 
 def _toml(table: Mapping[str, Any]) -> str:
-    plain = {k: v for k, v in table.items() if not isinstance(v, Mapping)}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
-    for name, part in table.items():
-        if isinstance(part, Mapping):
-            lines += [f"\n[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in part.items())]
+    parts: dict[str, dict[str, Any]] = {k: v for k, v in table.items() if isinstance(v, dict)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if key not in parts]
+    for name, part in parts.items():
+        lines += [f"\n[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in part.items())]
     return "\n".join(lines) + "\n"

@@ -63,15 +63,17 @@ class JointSettings(LanguageSettings):
         tower_rate_share: Learning rate of the tower as a share of that of the language model.
         distance_weight: Weight of the tower's distance to the code.
         code_weight: Weight of naming slots by the nearest code.
-        prose_tokens: Visual tokens of full pages of the text mixture a step, which keep the tower
-            reading; 0 for none.
+        keep_styles: Styles that the tower must go on reading: each step also reads pages of the
+            text mixture in one of them.
+        keep_tokens: Visual tokens of these pages.
     """
 
     vision: str = ""
     tower_rate_share: float = 0.5
     distance_weight: float = 1.0
     code_weight: float = 0.25
-    prose_tokens: int = 0
+    keep_styles: tuple[str, ...] = ()
+    keep_tokens: int = 192
 
 
 Settings = TypeVar("Settings", bound=LanguageSettings)
