@@ -57,6 +57,7 @@ class Answer:
         confidence: From 0 to 1, or None where the reader does not say.
         usage: What it cost.
         seconds: Wall time.
+        method: How the answer was found, for readers that have several ways; else "".
     """
 
     text: str
@@ -67,6 +68,7 @@ class Answer:
     confidence: float | None
     usage: Usage
     seconds: float
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
