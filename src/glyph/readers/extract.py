@@ -103,19 +103,6 @@ def has_definite_answer(
     )
 
 
-def extract_value(
-    asked: KeyQuestion, transcripts: Sequence[Transcript], numbers: Sequence[int] | None = None
-) -> Extraction:
-    """Return the value of a key; `NOTHING` where no page has the key with a value.
-
-    Args:
-        asked: Key and what its value looks like.
-        transcripts: As for `extract_answer`.
-        numbers: As for `extract_answer`.
-    """
-    return _look_up(Passages(transcripts, numbers), asked) or NOTHING
-
-
 # -- keys ------------------------------------------------------------------------------------
 
 

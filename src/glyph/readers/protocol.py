@@ -6,7 +6,7 @@ cannot cheat by looking at the text.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from glyph.pages import Box, Page
 
@@ -138,4 +138,13 @@ class Reader(Protocol):
 
     def transcribe(self, page: Page) -> Transcript:
         """Read a page aloud, word for word."""
+        ...
+
+
+@runtime_checkable
+class LineReader(Protocol):
+    """A reader that knows where the lines of its pages stand, and can read just one."""
+
+    def read_line(self, page: Page, number: int) -> ReadLine:
+        """Read line `number`, from 1 and blank ones counted."""
         ...

@@ -16,8 +16,8 @@ import numpy as np
 
 from glyph.errors import ConfigError, ReaderError
 from glyph.pages import Box, Page
-from glyph.readers.extract import Extraction, extract_answer, extract_value
-from glyph.readers.keys import KeyQuestion
+from glyph.readers.extract import NOT_FOUND, Extraction, extract_answer
+from glyph.readers.keys import find_key
 from glyph.readers.nano.card import read_card
 from glyph.readers.nano.decoding import ask_pages
 from glyph.readers.nano.network import Network
@@ -34,7 +34,6 @@ LOOKED_UP, READ_ALOUD = "lookup", "scan"
 """
 
 MAX_CONTINUATION = 160
-NOT_FOUND = "not found on these pages"
 
 
 @dataclass(slots=True)
@@ -218,9 +217,7 @@ class NanoReader:
             held = supported(question, candidate, work.transcripts[candidate.page])
             if held is not None:
                 return _looked_up(held)
-        kind = "number" if question.kind == "needle" else "any"
-        asked = KeyQuestion((question.key,), kind, False)
-        return _extracted(extract_value(asked, work.transcripts, numbers))
+        return _found_aloud(question, work.transcripts, numbers)
 
     def _line_of(self, request: Request, question: Question, work: _Work) -> _Finding:
         if not 1 <= question.page <= len(request.pages):
@@ -238,6 +235,25 @@ class NanoReader:
 def _looked_up(held: Supported) -> _Finding:
     sure = 1.0 if held.line.confidence is None else held.line.confidence
     return _Finding(held.value, held.line.text.strip(), (held.page,), held.box, sure, LOOKED_UP)
+
+
+def _found_aloud(
+    question: Question, transcripts: Sequence[Transcript], numbers: Sequence[int]
+) -> _Finding:
+    """Return the value beside a key in the running text; only the key as asked will do."""
+    passages = Passages(transcripts, numbers)
+    kind = "number" if question.kind == "needle" else "any"
+    hits = [hit for hit in find_key(passages.text, question.key, kind) if hit.value]
+    exact = [hit for hit in hits if hit.num_edits == 0]
+    if not exact:
+        near = passages.text[hits[0].start : hits[0].end] if hits else ""
+        return _Finding(f"{NOT_FOUND}; the nearest is: {near}" if near else NOT_FOUND)
+    hit = exact[0]
+    lines = passages.lines_of(hit.start, hit.end)
+    start, end = lines[0].start, lines[-1].start + len(lines[-1].line.text)
+    pages, box = passages.place_of(start, end)
+    sure = passages.confidence_of(start, end) / len({hit.value for hit in exact})
+    return _Finding(hit.value, passages.text[start:end].strip(), pages, box, sure)
 
 
 def _extracted(found: Extraction) -> _Finding:

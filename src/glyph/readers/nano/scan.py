@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from glyph.errors import ReaderError
 from glyph.pages import Page
@@ -126,10 +126,9 @@ class Scanner:
         for group in _groups(pages):
             planes = [self._filled(page) for page in group]
             plane_BHW = np.stack([plane_HW for plane_HW, _ in planes])
-            rows, cols = plane_BHW.shape[1] // CELL_PX, plane_BHW.shape[2] // CELL_PX
             yield [
-                self._read(page, token_TD, (rows, cols), fits)
-                for page, token_TD, (_, fits) in zip(
+                self._read(page, token_TD, inked_cells(plane_HW), fits)
+                for page, token_TD, (plane_HW, fits) in zip(
                     group, self._encoder.encode(plane_BHW), planes, strict=True
                 )
             ]
@@ -150,21 +149,44 @@ class Scanner:
         self,
         page: Page,
         token_TD: Float32[np.ndarray, "T D"],
-        grid: tuple[int, int],
+        is_inked_RC: Bool[np.ndarray, "R C"],
         is_trained_size: bool,
     ) -> Scan:
-        readings = [head.read(token_TD, *grid) for head in self.heads]
-        best = max(range(len(readings)), key=lambda k: readings[k].confidence)
-        reading, style = readings[best], self.heads[best].style
-        if reading.confidence < LEAST_CONFIDENCE:
+        readings = [
+            _on_ink(head.read(token_TD, *is_inked_RC.shape), is_inked_RC) for head in self.heads
+        ]
+        sure, best = max((confidence_on(r, is_inked_RC), -k) for k, r in enumerate(readings))
+        reading, style = readings[-best], self.heads[-best].style
+        if sure < LEAST_CONFIDENCE:
             known = ", ".join(f"{head.style.name} ({head.style.about})" for head in self.heads)
             raise ReaderError(
                 f"page {page.index + 1} is of a style the nano reader never learned (it is "
-                f"{reading.confidence:.0%} sure of its letters); it reads styles {known}. "
+                f"{sure:.0%} sure of its letters); it reads styles {known}. "
                 f"{ADVICE}"
             )
         transcript = transcript_of(reading, style)
         return Scan(style, transcript, reading, token_TD, is_trained_size)
+
+
+def inked_cells(plane_HW: UInt8[np.ndarray, "H W"]) -> Bool[np.ndarray, "R C"]:
+    """Return which cells of a page hold anything that differs from its paper."""
+    rows, cols = plane_HW.shape[0] // CELL_PX, plane_HW.shape[1] // CELL_PX
+    cells = plane_HW.reshape(rows, CELL_PX, cols, CELL_PX)
+    return cells.max((1, 3)) > cells.min((1, 3))
+
+
+def _on_ink(reading: SlotReading, is_inked_RC: Bool[np.ndarray, "R C"]) -> SlotReading:
+    """Return a reading in which cells of nothing but paper hold no character, for sure."""
+    mask_RC1 = is_inked_RC[:, :, None]
+    return SlotReading(
+        np.where(mask_RC1, reading.id_RCK, 0).astype(np.uint8),
+        np.where(mask_RC1, reading.sure_RCK, 1).astype(np.float32),
+    )
+
+
+def confidence_on(reading: SlotReading, is_inked_RC: Bool[np.ndarray, "R C"]) -> float:
+    """Return the mean probability over the slots of cells with ink; 1 on an empty page."""
+    return float(reading.sure_RCK[is_inked_RC].mean()) if is_inked_RC.any() else 1.0
 
 
 def _groups(pages: Sequence[Page]) -> Iterator[list[Page]]:
