@@ -18,7 +18,7 @@ from glyph.errors import ConfigError, DocumentError, UnknownModelError
 from glyph.output import PageHook, PageRecord, Saved, manifest_of, save_pages
 from glyph.pages import SUBPIXELS, Box, Page
 from glyph.presets import load_preset
-from glyph.readers import open_reader
+from glyph.readers import DEFAULT_READER, open_reader
 from glyph.readers.protocol import Answer, Reader, Request
 from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens
@@ -272,7 +272,7 @@ def ask(
     source: Source,
     question: str,
     *,
-    reader: str | Reader = "ocr",
+    reader: str | Reader = DEFAULT_READER,
     preset: str | Path | RenderConfig | None = None,
     model: str | None = None,
     **fields: Any,
@@ -282,8 +282,8 @@ def ask(
     Args:
         source: As for `render`.
         question: Stays text; only the document becomes pages.
-        reader: `ocr`, `openai:MODEL`, or an object that answers.
-        preset: Name or file of a preset.
+        reader: `ocr`, `nano`, `openai:MODEL`, or an object that answers.
+        preset: Name or file of a preset; by default the reader's own, or the aligned one.
         model: Whose visual tokens to count; by default the reader's, where it has a known one.
         fields: Fields of `RenderConfig` to change.
 
@@ -295,7 +295,8 @@ def ask(
     asked = open_reader(reader) if isinstance(reader, str) else reader
     priced = resolve_model(model).name if model else model_behind(asked)
     document = as_document(source)
-    config = make_config(preset, model=priced, is_code=document.kind == "code", **fields)
+    own = preset or own_preset(asked)
+    config = make_config(own, model=priced, is_code=document.kind == "code", **fields)
     pages = tuple(render_pages(document, config))
     answer = asked.answer(Request(question=question, pages=pages))
     sizes = [(page.width_px, page.height_px) for page in pages]
@@ -304,6 +305,11 @@ def ask(
     if answer.pages and answer.box is not None:
         spans = source_spans(pages[answer.pages[0]], answer.box)
     return Asked(answer, cost, spans, len(pages))
+
+
+def own_preset(reader: Reader) -> str | None:
+    """Return the preset that a reader was trained on; None for readers of any pages."""
+    return getattr(reader, "preset", None)
 
 
 def model_behind(reader: Reader) -> str | None:

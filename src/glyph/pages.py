@@ -235,3 +235,29 @@ class Page:
         sha.update(np.ascontiguousarray(self.palette_C3).tobytes())
         sha.update(np.ascontiguousarray(self.plane_HW).data)
         return sha.hexdigest()
+
+
+def page_of_pixels(plane_HW: UInt8[np.ndarray, "H W"]) -> Page:
+    """Return a grey image as a page of whose text nothing is known.
+
+    Args:
+        plane_HW: Grey pixels.
+
+    Example:
+        >>> page_of_pixels(np.zeros((28, 56), np.uint8)).width_px
+        56
+    """
+    none = np.zeros(0, np.int32)
+    height, width = plane_HW.shape
+    layout = PageLayout(
+        index=0,
+        width_px=width,
+        height_px=height,
+        start=0,
+        end=0,
+        is_closed=True,
+        glyphs=Glyphs(none, none, none, none, None),
+        lines=Lines(none, none, none, none, none, none, none),
+    )
+    levels = np.arange(PALETTE_SIZE, dtype=np.uint8)
+    return Page(plane_HW, np.repeat(levels[:, None], 3, axis=1), layout)

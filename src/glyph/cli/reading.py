@@ -31,23 +31,29 @@ if TYPE_CHECKING:
     from glyph.readers import Reader
 
 ReaderOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--reader",
         "-r",
         metavar="NAME",
-        help="Who reads: ocr, on this machine, or openai:MODEL behind an endpoint.",
+        help="Who reads: ocr or nano, on this machine, or openai:MODEL behind an endpoint. "
+        "Default: ocr.",
     ),
 ]
 
 
-def _open(name: str, base_url: str | None, on_page: "Callable[[int, int], None]") -> "Reader":
-    from glyph.readers import open_reader
+def open_named(
+    reader: str | None, base_url: str | None, on_page: "Callable[[int, int], None]"
+) -> "Reader":
+    """Return the reader of a name, or the one that reads when none is named."""
+    from glyph.readers import DEFAULT_READER, open_reader
+
+    name = reader or DEFAULT_READER
 
     options: dict[str, Any] = {}
     if base_url is not None:
         options["base_url"] = base_url
-    if name == "ocr":
+    if name.partition(":")[0] in ("ocr", "nano"):
         options["on_page"] = on_page
     return open_reader(name, **options)
 
@@ -55,7 +61,7 @@ def _open(name: str, base_url: str | None, on_page: "Callable[[int, int], None]"
 def ask(
     file: FileArgument,
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="What to answer.")],
-    reader: ReaderOption = "ocr",
+    reader: ReaderOption = None,
     base_url: BaseUrlOption = None,
     preset: PresetOption = None,
     settings: SettingsOption = None,
@@ -82,7 +88,7 @@ def ask(
         asked = api.ask(
             document,
             question,
-            reader=_open(reader, base_url, lambda done, total: show(done / total)),
+            reader=open_named(reader, base_url, lambda done, total: show(done / total)),
             preset=preset,
             model=model,
             **fields,
@@ -102,6 +108,7 @@ def _ask_values(asked: "Asked", document: "Document", seconds: float) -> dict[st
         "quote": answer.quote,
         "confidence": answer.confidence,
         "reader": answer.reader,
+        "method": answer.method,
         "pages": [index + 1 for index in answer.pages],
         "page": answer.pages[0] + 1 if answer.pages and answer.box else None,
         "box": asdict(answer.box) if answer.box else None,
@@ -140,8 +147,9 @@ def _print_answer(asked: "Asked", document: "Document", seconds: float) -> None:
             first, last = document.source.to_source((asked.spans[0][0], asked.spans[-1][1]))
             place += f"; characters {first:,} to {last:,} of the source"
         console.print(Text(place))
+    how = f" ({answer.method})" if answer.method else ""
     sure = "" if answer.confidence is None else f", confidence {answer.confidence:.2f}"
-    console.print(Text(f"  by       {answer.reader}{sure}, {seconds:.1f} s"))
+    console.print(Text(f"  by       {answer.reader}{how}{sure}, {seconds:.1f} s"))
     if answer.usage.input_tokens is not None:
         usage = f"{answer.usage.input_tokens:,} in, {answer.usage.output_tokens or 0:,} out"
         console.print(Text(f"  tokens   {usage}, as counted by the endpoint"))
@@ -159,7 +167,7 @@ def _print_answer(asked: "Asked", document: "Document", seconds: float) -> None:
 
 def probe(
     preset: PresetOption = None,
-    reader: ReaderOption = "ocr",
+    reader: ReaderOption = None,
     base_url: BaseUrlOption = None,
     settings: SettingsOption = None,
     lines: Annotated[int, typer.Option(help="Lines of each kind of text, 2 to 100.")] = 24,
@@ -170,12 +178,12 @@ def probe(
 
     CER is the character error rate: characters replaced, left out or added, over all characters.
     """
-    from glyph.api import make_config, model_behind, preset_of
+    from glyph.api import make_config, model_behind, own_preset, preset_of
     from glyph.probe import probe as run_probe
 
     fields = fields_of(settings)
-    opened = _open(reader, base_url, lambda done, total: None)
-    name = preset or preset_of(model_behind(opened))
+    opened = open_named(reader, base_url, lambda done, total: None)
+    name = preset or own_preset(opened) or preset_of(model_behind(opened))
     with progress_bar(2, "reading pages", quiet=as_json) as show:
         config = make_config(name, **fields)
         result = run_probe(opened, config, seed=seed, lines=lines, on_page=show)

@@ -9,6 +9,7 @@ from glyph.errors import ConfigError, nearest
 from glyph.readers.protocol import Answer, Reader, ReadLine, Request, Transcript, Usage
 
 __all__ = [
+    "DEFAULT_READER",
     "Answer",
     "ReadLine",
     "Reader",
@@ -17,6 +18,9 @@ __all__ = [
     "Usage",
     "open_reader",
 ]
+
+DEFAULT_READER = "ocr"
+"""Who reads when nobody is named."""
 
 _OPTIONS = {
     "nano": ("threads", "on_text", "on_page"),

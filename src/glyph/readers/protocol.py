@@ -6,7 +6,7 @@ cannot cheat by looking at the text.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from glyph.pages import Box, Page
 
@@ -57,6 +57,7 @@ class Answer:
         confidence: From 0 to 1, or None where the reader does not say.
         usage: What it cost.
         seconds: Wall time.
+        method: How the answer was found, for readers that have several ways; else "".
     """
 
     text: str
@@ -67,6 +68,7 @@ class Answer:
     confidence: float | None
     usage: Usage
     seconds: float
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,4 +138,13 @@ class Reader(Protocol):
 
     def transcribe(self, page: Page) -> Transcript:
         """Read a page aloud, word for word."""
+        ...
+
+
+@runtime_checkable
+class LineReader(Protocol):
+    """A reader that knows where the lines of its pages stand, and can read just one."""
+
+    def read_line(self, page: Page, number: int) -> ReadLine:
+        """Read line `number`, from 1 and blank ones counted."""
         ...

@@ -4,7 +4,7 @@ A page and its questions share one row, as in training: a question sees the page
 its positions go on behind the page as if it were alone. The page is computed once, however many
 questions it gets; a question that is answered leaves the row.
 
-Shape key: B pages, H W page pixels, T visual tokens, S new positions, L all positions, D hidden
+Shape key: B pages, T visual tokens, S new positions, L all positions, D hidden
 size, V vocabulary.
 """
 
@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int64
 
 from glyph.readers.nano.geometry import page_positions
 from glyph.readers.nano.network import Network, Step
 from glyph.readers.nano.prompts import Prompt
-from glyph.readers.nano.spec import CELL_PX, load_spec
+from glyph.readers.nano.spec import load_spec
 
 MASKED = -1e9
 PADDING = -1
@@ -78,7 +78,8 @@ class _Row:
 
 def ask_pages(
     network: Network,
-    plane_BHW: UInt8[np.ndarray, "B H W"],
+    token_BTD: Float32[np.ndarray, "B T D"],
+    grid: tuple[int, int],
     prompts: Sequence[Sequence[Prompt]],
     max_ids: int,
     on_id: OnId | None = None,
@@ -87,17 +88,17 @@ def ask_pages(
 
     Args:
         network: The network.
-        plane_BHW: Grey pages of one size.
+        token_BTD: Visual tokens of the pages, from `Network.encode`.
+        grid: Rows and columns of visual tokens.
         prompts: Questions of each page.
         max_ids: Longest answer.
         on_id: Told of each id.
     """
-    rows, cols = plane_BHW.shape[1] // CELL_PX, plane_BHW.shape[2] // CELL_PX
-    page_3P = page_positions(rows, cols)
+    page_3P = page_positions(*grid)
     row = _Row(prompts, int(page_3P[0, -1]) + 1)
     ids_BS, segment_BS, text_BS = row.take()
-    pages = len(plane_BHW)
-    embeds = [_page_embeds(network, plane_BHW), network.embedding_VD[ids_BS]]
+    pages = len(token_BTD)
+    embeds = [_page_embeds(network, token_BTD), network.embedding_VD[ids_BS]]
     segment_BL = np.concatenate([np.zeros((pages, page_3P.shape[1]), np.int64), segment_BS], 1)
     page_3BP = np.broadcast_to(page_3P[:, None], (3, pages, page_3P.shape[1]))
     text_3BS = np.broadcast_to(text_BS, (3, *text_BS.shape))
@@ -106,7 +107,7 @@ def ask_pages(
         np.concatenate([page_3BP, text_3BS], 2),
         group_mask(segment_BL, segment_BL.shape[1]),
     )
-    while _decide(row, step, segment_BS, (rows, cols), max_ids, on_id):
+    while _decide(row, step, segment_BS, grid, max_ids, on_id):
         ids_BS, segment_BS, text_BS = row.take()
         segment_BL = np.concatenate([segment_BL, segment_BS], 1)
         step = network.step(
@@ -136,14 +137,13 @@ def group_mask(segment_BL: Int64[np.ndarray, "B L"], new: int) -> Float32[np.nda
 
 
 def _page_embeds(
-    network: Network, plane_BHW: UInt8[np.ndarray, "B H W"]
+    network: Network, token_BTD: Float32[np.ndarray, "B T D"]
 ) -> Float32[np.ndarray, "B P D"]:
     special = load_spec().special
-    tokens_BTD = network.encode(plane_BHW)
-    shape = (len(plane_BHW), 1, tokens_BTD.shape[2])
+    shape = (len(token_BTD), 1, token_BTD.shape[2])
     first, last = (network.embedding_VD[special(name)] for name in ("BOI", "EOI"))
     ends = [np.broadcast_to(one, shape) for one in (first, last)]
-    return np.concatenate([ends[0], tokens_BTD, ends[1]], 1)
+    return np.concatenate([ends[0], token_BTD, ends[1]], 1)
 
 
 def _decide(

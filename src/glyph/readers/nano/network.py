@@ -18,6 +18,7 @@ from glyph.errors import ReaderError
 from glyph.readers.nano.geometry import merge_order, place_embeddings, rotary_tables
 from glyph.readers.nano.spec import CELL_PX, NanoSpec
 
+TOKENS_AT_ONCE = 192
 FILES = ("model.safetensors", "vision.onnx", "language.onnx")
 EMBEDDING = "model.language_model.embed_tokens.weight"
 PLACES = "model.visual.embeddings.position_embedding.weight"
@@ -90,14 +91,14 @@ class Network:
         """Return the visual tokens of grey pages of one size, row by row."""
         rows, cols = plane_BHW.shape[1] // CELL_PX, plane_BHW.shape[2] // CELL_PX
         cos_Nd, sin_Nd = rotary_tables(rows, cols, self._head_dim)
-        grey_BNP = merge_order(plane_BHW).astype(np.float32) / 255
-        feeds = {
-            "grey_BNP": grey_BNP,
-            "place_ND": self._places(rows, cols),
-            "cos_Nd": cos_Nd,
-            "sin_Nd": sin_Nd,
-        }
-        return self._vision.run(None, feeds)[0]
+        feeds = {"place_ND": self._places(rows, cols), "cos_Nd": cos_Nd, "sin_Nd": sin_Nd}
+        # Attention of one large page fills the processor's cache; more at once are slower.
+        at_once = max(TOKENS_AT_ONCE // (rows * cols), 1)
+        parts: list[np.ndarray] = []
+        for start in range(0, len(plane_BHW), at_once):
+            grey_BNP = merge_order(plane_BHW[start : start + at_once]).astype(np.float32) / 255
+            parts += self._vision.run(None, {"grey_BNP": grey_BNP, **feeds})
+        return np.concatenate(parts)
 
     def step(
         self,

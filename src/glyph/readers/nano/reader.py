@@ -1,55 +1,70 @@
 """The `nano` reader: answers from pixels with the small network that comes with the package.
 
-It understands a few forms of questions (`questions.FORMS`) and pages of one style, and refuses
-everything else. Every page is asked by itself, several at once; the best supported answer wins
-(`support`). Memory is bounded by the group of pages that is read at once, not by the document.
+Every page is read aloud at the speed of the vision tower (`scan`). A bare key is looked up by the
+language model on every page of its style, several pages at once, and its answer counts when the
+page as read aloud bears it out (`support`); where it does not, and for all other questions, the
+answer is cut out of what was read. Memory is bounded by the group of pages that is read at once.
 """
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from glyph.errors import ConfigError, ReaderError
-from glyph.pages import Page
+from glyph.pages import Box, Page
+from glyph.readers.extract import NOT_FOUND, Extraction, extract_answer
+from glyph.readers.keys import find_key
 from glyph.readers.nano.card import read_card
-from glyph.readers.nano.decoding import OnId, Said, ask_pages
+from glyph.readers.nano.decoding import ask_pages
 from glyph.readers.nano.network import Network
-from glyph.readers.nano.prompts import (
-    Prompt,
-    key_prompt,
-    line_prompt,
-    presence_prompt,
-    quote_prompt,
-)
+from glyph.readers.nano.prompts import Prompt, key_prompt
 from glyph.readers.nano.questions import Question, understand
-from glyph.readers.nano.sheet import Sheet, sheet_of
-from glyph.readers.nano.spec import chars_of, load_spec
-from glyph.readers.nano.support import Candidate, candidate_of, cell_lines, checked
+from glyph.readers.nano.scan import Scan, Scanner, load_heads
+from glyph.readers.nano.spec import load_spec
+from glyph.readers.nano.support import Candidate, Supported, candidate_of, supported
+from glyph.readers.passages import Passages
 from glyph.readers.protocol import Answer, ReadLine, Request, Transcript, Usage
 
-TOKENS_AT_ONCE = 8 * 192
-"""Visual tokens of the pages that are asked at once; what bounds memory."""
+LOOKED_UP, READ_ALOUD = "lookup", "scan"
+"""Methods of an answer: by the language model, borne out by the page; or from the page read aloud.
+"""
 
-CHECKED = 2
-"""Answers that are checked, best first, until one holds."""
+MAX_CONTINUATION = 160
 
-QUOTE_CHARS = 8
-"""Characters of a quotation that are searched for; as in training."""
 
-LEAST_CONFIDENCE = 0.05
+@dataclass(slots=True)
+class _Work:
+    """What has been read for a question so far."""
+
+    transcripts: list[Transcript] = field(default_factory=list[Transcript])
+    candidates: list[Candidate] = field(default_factory=list[Candidate])
+    visual_tokens: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """An answer before it is dressed up; pages are indexes into the request."""
+
+    text: str
+    quote: str = ""
+    pages: tuple[int, ...] = ()
+    box: Box | None = None
+    confidence: float = 0.0
+    method: str = READ_ALOUD
 
 
 class NanoReader:
-    """Answers a few forms of questions from the pixels of pages, without any other model.
+    """Answers from the pixels of pages of its own presets, without any other model.
 
     Attributes:
         name: `nano`.
-        preset: Preset whose pages it reads.
+        preset: Preset whose pages it reads best.
     """
 
     name = "nano"
@@ -66,8 +81,8 @@ class NanoReader:
         Args:
             path: Model folder; None takes the one inside the package.
             threads: Threads of one run; None uses every core.
-            on_text: Called with each piece of the answer, as soon as it is certain.
-            on_page: Called with the number of pages asked and of all pages.
+            on_text: Called with the answer, as soon as it is certain.
+            on_page: Called with the number of pages read and of all pages.
 
         Raises:
             ConfigError: `threads` is below 1.
@@ -79,8 +94,8 @@ class NanoReader:
         spec = load_spec()
         self.card = read_card(folder, spec)
         self.preset = self.card.preset
-        self._style = spec.style(self.card.style)
-        self._network = Network(folder, spec, threads)
+        self.network = Network(folder, spec, threads)
+        self.scanner = Scanner(self.network, load_heads(folder, spec), self.card.page_sizes_px)
         self._on_text = on_text
         self._on_page = on_page
 
@@ -88,145 +103,123 @@ class NanoReader:
         """Answer a question from the pixels of pages; the sidecar is not used.
 
         Raises:
-            ReaderError: The question or a page is not of the kind the model was trained on.
+            ReaderError: A page is of a style or size the network was never taught.
         """
         began = time.perf_counter()
         if not request.pages:
             raise ReaderError("there are no pages to read; give a document that is not empty.")
-        question = understand(request.question, self.card.tasks)
+        question = understand(request.question)
+        work = _Work()
         if question.kind == "line":
-            return self._answer_line(request, question, began)
-        said = self._ask_all(request, question)
-        if question.kind == "present":
-            return self._answer_presence(request, question, said, began)
-        found = sorted(
-            (candidate_of(question, i, one) for i, one in enumerate(said)),
-            key=lambda candidate: candidate.rank,
-            reverse=True,
+            found = self._line_of(request, question, work)
+        else:
+            self._read_all(request, question, work)
+            found = self._find(request, question, work)
+        if self._on_text is not None:
+            self._on_text(found.text)
+        shown = found.pages or range(len(request.pages))
+        return Answer(
+            text=found.text,
+            reader=self.name,
+            pages=tuple(request.pages[index].index for index in shown),
+            box=found.box,
+            quote=found.quote,
+            confidence=round(found.confidence, 4),
+            usage=Usage(
+                work.visual_tokens + work.prompt_tokens, work.output_tokens, work.visual_tokens
+            ),
+            seconds=time.perf_counter() - began,
+            method=found.method,
         )
-        best = self._best_checked(request.pages, question, found[:CHECKED])
-        return self._answer_key(request, question, best, said, began)
 
     def transcribe(self, page: Page) -> Transcript:
-        """Read every line of a page that holds ink; blank lines are left out."""
-        sheet = self._sheet(page)
-        numbers = [line for line in range(sheet.num_lines) if sheet.has_ink(line)]
-        said = self._read(sheet, numbers)
-        return Transcript(tuple(self._line(sheet, n, said[n]) for n in numbers))
+        """Read a page aloud; blank lines are left out.
+
+        Raises:
+            ReaderError: The page is of a style or size the network was never taught.
+        """
+        return self._scan(page).transcript
 
     def read_line(self, page: Page, number: int) -> ReadLine:
         """Read one line of a page.
 
         Args:
-            page: A page of the reader's preset.
+            page: A page of one of the reader's presets.
             number: Line from 1, blank ones counted.
 
         Raises:
             ReaderError: The page has no such line, or is not one the reader reads.
         """
-        sheet = self._sheet(page)
-        if not 1 <= number <= sheet.num_lines:
+        scan = self._scan(page)
+        if not 1 <= number <= scan.num_lines:
             raise ReaderError(
-                f"line {number} is not on page {page.index + 1}, which has lines 1 to "
-                f"{sheet.num_lines}."
+                f"page {page.index + 1} has no line {number}; it has lines 1 to {scan.num_lines}."
             )
-        return self._line(
-            sheet, number - 1, self._read(sheet, [number - 1], self._tell)[number - 1]
-        )
+        return scan.line(number)
 
-    # -- questions ---------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------
 
-    def _ask_all(self, request: Request, question: Question) -> list[Said]:
-        """Return what every page says to a question."""
-        prompt = _prompt_of(question)
-        answers: list[Said] = []
-        for sheets in self._groups(request.pages):
-            plane_BHW = np.stack([sheet.plane_HW for sheet in sheets])
-            longest = min(max(sheet.max_chars for sheet in sheets) + 1, request.max_answer_tokens)
-            said = ask_pages(self._network, plane_BHW, [[prompt]] * len(sheets), longest)
-            answers += [one for (one,) in said]
+    def _scan(self, page: Page) -> Scan:
+        ((scan,),) = self.scanner.scan([page])
+        return scan
+
+    def _read_all(self, request: Request, question: Question, work: _Work) -> None:
+        """Read every page aloud, and ask those the language model knows."""
+        for group in self.scanner.scan(request.pages):
+            first = len(work.transcripts)
+            work.transcripts += [scan.transcript for scan in group]
+            work.visual_tokens += sum(len(scan.token_TD) for scan in group)
+            asked = [first + k for k, scan in enumerate(group) if self._can_ask(question, scan)]
+            if asked:
+                scans = [group[index - first] for index in asked]
+                self._ask(question, asked, scans, request.max_answer_tokens, work)
             if self._on_page is not None:
-                self._on_page(len(answers), len(request.pages))
-        return answers
+                self._on_page(len(work.transcripts), len(request.pages))
 
-    def _groups(self, pages: Sequence[Page]) -> Iterator[list[Sheet]]:
-        """Yield sheets of one size, as many as may be read at once."""
-        sheets = (self._sheet(page) for page in pages)
-        for _, alike in groupby(sheets, key=lambda sheet: sheet.plane_HW.shape):
-            group: list[Sheet] = []
-            for sheet in alike:
-                group.append(sheet)
-                if (len(group) + 1) * sheet.num_tokens > TOKENS_AT_ONCE:
-                    yield group
-                    group = []
-            if group:
-                yield group
+    def _can_ask(self, question: Question, scan: Scan) -> bool:
+        is_learned = question.kind in self.card.tasks and question.kind in ("lookup", "needle")
+        return is_learned and scan.style.name == self.card.style and scan.is_trained_size
 
-    def _best_checked(
-        self, pages: Sequence[Page], question: Question, found: Sequence[Candidate]
-    ) -> Candidate:
-        done: list[Candidate] = []
-        for candidate in found:
-            sheet = self._sheet(pages[candidate.page])
-            can_check = "line" in self.card.tasks and question.kind in ("lookup", "needle")
-            numbers = cell_lines(sheet, candidate.said) if can_check else []
-            done.append(checked(question, candidate, sheet, self._read(sheet, numbers)))
-            if done[-1].confidence >= LEAST_CONFIDENCE:
-                break
-        return max(done, key=lambda candidate: candidate.confidence)
-
-    def _answer_key(
+    def _ask(
         self,
-        request: Request,
         question: Question,
-        best: Candidate,
-        said: Sequence[Said],
-        began: float,
-    ) -> Answer:
-        is_found = best.confidence >= LEAST_CONFIDENCE and bool(best.value)
-        text = best.value
-        if not is_found:
-            text = f"No line of these pages that I can read begins with '{question.key}'."
-            text = text.replace(" begins with", " holds") if question.kind != "lookup" else text
-        self._tell(text)
-        number = request.pages[best.page].index
-        everywhere = tuple(page.index for page in request.pages)
-        return Answer(
-            text=text,
-            reader=self.name,
-            pages=(number,) if is_found else everywhere,
-            box=best.box if is_found else None,
-            quote=best.quote if is_found else "",
-            confidence=round(best.confidence, 4),
-            usage=self._usage(request, question, said),
-            seconds=time.perf_counter() - began,
+        pages: Sequence[int],
+        scans: Sequence[Scan],
+        max_ids: int,
+        work: _Work,
+    ) -> None:
+        prompt: Prompt = key_prompt(question.key, needle=question.kind == "needle")
+        token_BTD = np.stack([scan.token_TD for scan in scans])
+        longest = max(scan.grid[1] * scan.style.bins_per_token for scan in scans) + 1
+        answers = ask_pages(
+            self.network,
+            token_BTD,
+            scans[0].grid,
+            [[prompt]] * len(scans),
+            min(longest, max_ids),
         )
+        for page, (said,) in zip(pages, answers, strict=True):
+            work.candidates.append(candidate_of(question, page, said))
+            work.output_tokens += len(said.log_probs)
+            work.prompt_tokens += len(prompt.ids) + 2
 
-    def _answer_presence(
-        self, request: Request, question: Question, said: Sequence[Said], began: float
-    ) -> Answer:
-        yes = load_spec().special("YES")
-        chances = [
-            math.exp(one.log_probs[0]) if one.ids[:1] == [yes] else 1 - math.exp(one.log_probs[0])
-            for one in said
-        ]
-        best = int(np.argmax(chances))
-        is_there = chances[best] >= 0.5
-        text = "yes" if is_there else "no"
-        self._tell(text)
-        everywhere = tuple(page.index for page in request.pages)
-        return Answer(
-            text=text,
-            reader=self.name,
-            pages=(everywhere[best],) if is_there else everywhere,
-            box=None,
-            quote="",
-            confidence=round(chances[best] if is_there else 1 - chances[best], 4),
-            usage=self._usage(request, question, said),
-            seconds=time.perf_counter() - began,
-        )
+    # -- answers -----------------------------------------------------------------------------
 
-    def _answer_line(self, request: Request, question: Question, began: float) -> Answer:
+    def _find(self, request: Request, question: Question, work: _Work) -> _Finding:
+        numbers = [page.index for page in request.pages]
+        if question.kind == "quote":
+            return _continuation(question.key, work.transcripts, numbers)
+        if question.kind == "present":
+            return _presence(question.key, work.transcripts, numbers)
+        if question.kind == "other":
+            return _extracted(extract_answer(request.question, work.transcripts, numbers))
+        for candidate in sorted(work.candidates, key=lambda each: -each.score):
+            held = supported(question, candidate, work.transcripts[candidate.page])
+            if held is not None:
+                return _looked_up(held)
+        return _found_aloud(question, work.transcripts, numbers)
+
+    def _line_of(self, request: Request, question: Question, work: _Work) -> _Finding:
         if not 1 <= question.page <= len(request.pages):
             raise ReaderError(
                 f"page {question.page} is not there; the document has pages 1 to "
@@ -234,71 +227,70 @@ class NanoReader:
             )
         page = request.pages[question.page - 1]
         line = self.read_line(page, question.line)
-        sheet = self._sheet(page)
-        return Answer(
-            text=line.text,
-            reader=self.name,
-            pages=(page.index,),
-            box=line.box,
-            quote=line.text,
-            confidence=line.confidence,
-            usage=Usage(sheet.num_tokens + 2 + 4, len(line.text) + 1, sheet.num_tokens),
-            seconds=time.perf_counter() - began,
-        )
-
-    # -- lines -------------------------------------------------------------------------------
-
-    def _read(
-        self, sheet: Sheet, numbers: Sequence[int], tell: Callable[[str], None] | None = None
-    ) -> dict[int, Said]:
-        """Return lines of a page as read, by number from 0."""
-        self._needs("line")
-        if not numbers:
-            return {}
-        prompts = [[line_prompt(number) for number in numbers]]
-        on_id: OnId | None = None
-        if tell is not None:
-            on_id = lambda page, query, token: tell(chars_of([token]))  # noqa: E731
-        (said,) = ask_pages(
-            self._network, sheet.plane_HW[None], prompts, sheet.max_chars + 1, on_id
-        )
-        return dict(zip(numbers, said, strict=True))
-
-    def _needs(self, task: str) -> None:
-        if task not in self.card.tasks:
-            raise ReaderError(
-                "this nano model never learned to read lines; use --reader ocr, or another model."
-            )
-
-    def _line(self, sheet: Sheet, number: int, said: Said) -> ReadLine:
-        text = chars_of(said.ids)
-        advance = self._style.advance_px
-        centres = tuple((k + 0.5) * advance for k in range(len(text))) if advance else ()
-        box = sheet.box_of(number, 0, len(text))
-        return ReadLine(text, box, round(math.exp(said.mean_log_prob), 4), centres)
-
-    # -- small things ------------------------------------------------------------------------
-
-    def _sheet(self, page: Page) -> Sheet:
-        return sheet_of(page, self.card, self._style)
-
-    def _tell(self, text: str) -> None:
-        if self._on_text is not None and text:
-            self._on_text(text)
-
-    def _usage(self, request: Request, question: Question, said: Sequence[Said]) -> Usage:
-        visual = sum(self._sheet(page).num_tokens for page in request.pages)
-        prompts = len(request.pages) * (2 + len(_prompt_of(question).ids))
-        output = sum(len(one.log_probs) for one in said)
-        return Usage(visual + prompts, output, visual)
+        work.visual_tokens = len(self._scan(page).token_TD)
+        sure = 1.0 if line.confidence is None else line.confidence
+        return _Finding(line.text, line.text, (question.page - 1,), line.box, sure)
 
 
-def _prompt_of(question: Question) -> Prompt:
-    if question.kind == "present":
-        return presence_prompt(question.key)
-    if question.kind == "quote":
-        return quote_prompt(question.key[-QUOTE_CHARS:])
-    return key_prompt(question.key, needle=question.kind == "needle")
+def _looked_up(held: Supported) -> _Finding:
+    sure = 1.0 if held.line.confidence is None else held.line.confidence
+    return _Finding(held.value, held.line.text.strip(), (held.page,), held.box, sure, LOOKED_UP)
+
+
+def _found_aloud(
+    question: Question, transcripts: Sequence[Transcript], numbers: Sequence[int]
+) -> _Finding:
+    """Return the value beside a key in the running text; only the key as asked will do."""
+    passages = Passages(transcripts, numbers)
+    kind = "number" if question.kind == "needle" else "any"
+    hits = [hit for hit in find_key(passages.text, question.key, kind) if hit.value]
+    exact = [hit for hit in hits if hit.num_edits == 0]
+    if not exact:
+        near = passages.text[hits[0].start : hits[0].end] if hits else ""
+        return _Finding(f"{NOT_FOUND}; the nearest is: {near}" if near else NOT_FOUND)
+    hit = exact[0]
+    lines = passages.lines_of(hit.start, hit.end)
+    start, end = lines[0].start, lines[-1].start + len(lines[-1].line.text)
+    pages, box = passages.place_of(start, end)
+    sure = passages.confidence_of(start, end) / len({hit.value for hit in exact})
+    return _Finding(hit.value, passages.text[start:end].strip(), pages, box, sure)
+
+
+def _extracted(found: Extraction) -> _Finding:
+    return _Finding(found.answer, found.quote, found.pages, found.box, found.confidence)
+
+
+def _presence(words: str, transcripts: Sequence[Transcript], numbers: Sequence[int]) -> _Finding:
+    passages = Passages(transcripts, numbers)
+    start = passages.text.find(words)
+    if start < 0:
+        return _Finding("no", confidence=_mean_confidence(passages))
+    pages, box = passages.place_of(start, start + len(words))
+    sure = passages.confidence_of(start, start + len(words))
+    return _Finding("yes", passages.lines_of(start, start + 1)[0].line.text, pages, box, sure)
+
+
+def _continuation(
+    words: str, transcripts: Sequence[Transcript], numbers: Sequence[int]
+) -> _Finding:
+    """Return what follows words of the text, to the end of the sentence."""
+    passages = Passages(transcripts, numbers)
+    start = passages.text.find(words)
+    if start < 0:
+        return _Finding(NOT_FOUND)
+    begin = start + len(words)
+    ends = [end for _, end in passages.sentences() if end > begin]
+    end = min(ends[0] if ends else len(passages.text), begin + MAX_CONTINUATION)
+    pages, box = passages.place_of(start, end)
+    text = " ".join(passages.text[begin:end].split())
+    sure = passages.confidence_of(start, end)
+    return _Finding(text or NOT_FOUND, passages.text[start:end], pages, box, sure if text else 0.0)
+
+
+def _mean_confidence(passages: Passages) -> float:
+    said = [placed.line.confidence for placed in passages.lines]
+    known = [sure for sure in said if sure is not None]
+    return sum(known) / len(known) if known else 0.0
 
 
 def packaged_model() -> Path:
@@ -310,7 +302,7 @@ def packaged_model() -> Path:
     folder = Path(str(resources.files("glyph"))) / "models" / "nano"
     if not (folder / "reader.json").is_file():
         raise ReaderError(
-            f"this installation holds no nano model ({folder} is empty); give a folder as "
-            "nano:FOLDER, or use --reader ocr."
+            "this installation holds no nano model; give a model folder as nano:FOLDER, or use "
+            "--reader ocr."
         )
     return folder

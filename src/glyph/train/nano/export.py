@@ -31,10 +31,9 @@ from transformers import (
 from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
 
 from glyph.errors import ConfigError
-from glyph.readers.nano.card import TASKS, ReaderCard, spec_digest, style_ink
+from glyph.readers.nano.card import TASKS, ReaderCard, spec_digest
 from glyph.readers.nano.scan import CODES
 from glyph.readers.nano.spec import CELL_PX, NUM_SPECIALS, OTHER_ID, NanoSpec, load_spec
-from glyph.render import render_pages
 from glyph.train.nano.circuit import load_reader
 from glyph.train.nano.graphs import export_graphs
 from glyph.train.nano.model import glm4v_config
@@ -49,10 +48,6 @@ STOCK_NAMES = {
     "NL": "\n",
 }
 MAX_IMAGE_PX = 588 * 840
-SAMPLE = (
-    "The quick brown fox jumps over the lazy dog; 0123456789 (and more): "
-    "pack my box with five dozen jugs of liquor, by Jove! key-value: A1b2C3 "
-)
 
 
 def export_model(
@@ -96,7 +91,6 @@ def export_model(
             page_sizes_px=tuple(sorted(page_sizes_px)),
             tasks=tuple(tasks),
             spec_digest=spec_digest(spec, style),
-            ink=sample_ink(spec, style),
         )
         (made / "reader.json").write_text(card.to_json(), "utf-8")
         if folder.exists():
@@ -188,13 +182,6 @@ def tokenizer_of(spec: NanoSpec) -> PreTrainedTokenizerFast:
         eos_token=names["EOS"],
         clean_up_tokenization_spaces=False,
     )
-
-
-def sample_ink(spec: NanoSpec, style: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return how ink falls on the grid on pages of a style, by which pages are recognised."""
-    config = spec.style(style).config(336, 448)
-    page = next(iter(render_pages(SAMPLE * 40, config)))
-    return style_ink(page.gray(), spec.style(style))
 
 
 def main() -> None:
