@@ -1,19 +1,21 @@
 """The demo: half a megabyte of real text becomes pages, and is read back from their pixels.
 
 The text is the Python language reference, which every Python carries for its `help()`. All of it
-is rendered and priced. Reading takes seconds a page, so one chapter is read: its page files are
-decoded again, the reader sees nothing else, and questions are answered from what it read. Only
-after reading is the result compared with the text.
+is rendered and priced for large models. Then it is rendered once more in the preset of the small
+reader that comes with the package: those page files are decoded again, the reader sees nothing
+else, and questions are answered from what it read. Only after reading is the result compared with
+the text.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from glyph.api import DEFAULT_MODELS, DEFAULT_PRESET, save, source_spans
+from glyph.api import save, source_spans
 from glyph.documents import Document, document_from_text
 from glyph.errors import DocumentError
 from glyph.output import REPORT, PageHook, Saved, write_atomically
@@ -23,7 +25,6 @@ from glyph.readers import Answer, Reader, Request
 from glyph.report import ReportAnswer, ReportPages, report_of
 
 NAME = "python-language-reference.txt"
-CHAPTER = "execmodel"
 QUESTIONS = (
     "What is a code block executed in?",
     "Which exception is raised when a name is not found at all?",
@@ -33,33 +34,16 @@ REPORT_PAGES = 12
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
-    """The text of the demo.
-
-    Attributes:
-        document: All topics of the language reference, in alphabetical order.
-        start: First character of the chapter that is read.
-        end: One past its last.
-    """
-
-    document: Document
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, eq=False)
 class Rendered:
     """The pages of the demo.
 
     Attributes:
-        run: All of them, as files.
-        chapter: The pages of the chapter, to be read.
-        report_pages: The pages of the report.
+        run: The whole text as files.
+        pages: All of them, in order.
     """
 
     run: Saved
-    chapter: tuple[Page, ...]
-    report_pages: ReportPages
+    pages: tuple[Page, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +62,24 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadBack:
-    """What came of reading.
+class ReadErrors:
+    """How what was read differs from the text.
 
     Attributes:
         num_chars: Characters on the pages read.
         num_errors: Characters that were read wrongly, left out or added.
         num_letters: Letters and digits among the characters.
-        num_letter_errors: Errors in letters and digits; most others are in rows of dashes and
-            stars under headings.
-        answers: To the questions, in order.
+        num_letter_errors: Errors in letters and digits.
     """
 
     num_chars: int
     num_errors: int
     num_letters: int
     num_letter_errors: int
-    answers: tuple[Answered, ...]
 
 
-def reference() -> Reference:
-    """Return the Python language reference as a document.
+def reference() -> Document:
+    """Return the Python language reference as a document: all topics in alphabetical order.
 
     Raises:
         DocumentError: This Python was built without it.
@@ -110,105 +91,120 @@ def reference() -> Reference:
             "this Python comes without pydoc_data, the text of the demo; run the demo with a "
             "complete Python, or 'glyph render' with a text of your own."
         ) from None
-    names = sorted(topics)
-    text = "\n\n".join(topics[name] for name in names)
-    start = sum(len(topics[name]) + 2 for name in names if name < CHAPTER)
-    document = document_from_text(text, name=NAME)
-    first, last = document.source.to_text([start, start + len(topics[CHAPTER].rstrip())])
-    return Reference(document, int(first), int(last))
+    text = "\n\n".join(topics[name] for name in sorted(topics))
+    return document_from_text(text, name=NAME)
 
 
-def render_reference(text: Reference, out: Path, on_page: PageHook) -> Rendered:
-    """Render all of the reference into `out/pages`.
+def render_reference(
+    document: Document, folder: Path, preset: str, models: Sequence[str], on_page: PageHook
+) -> Rendered:
+    """Render all of the reference into a folder.
 
     Args:
-        text: What to render.
-        out: Folder of the demo.
+        document: What to render.
+        folder: Of the page files.
+        preset: How.
+        models: Whose tokens to count.
         on_page: Called with each page.
     """
-    chapter: list[Page] = []
-    kept = ReportPages(REPORT_PAGES)
+    pages: list[Page] = []
 
     def on_each(page: Page) -> None:
-        if page.start < text.end and page.end > text.start:
-            chapter.append(page)
-        if page.end > text.start:
-            kept.add(page)
+        pages.append(page)
         on_page(page)
 
-    run = save(
-        text.document,
-        out / "pages",
-        preset=DEFAULT_PRESET,
-        models=DEFAULT_MODELS,
-        on_page=on_each,
+    run = save(document, folder, preset=preset, models=models, on_page=on_each)
+    return Rendered(run, tuple(pages))
+
+
+def page_files(rendered: Rendered) -> tuple[Page, ...]:
+    """Return the pages with the pixels of their files, as a model would be sent them."""
+    run = rendered.run
+    return tuple(
+        _from_file(page, run.folder / run.pages[page.index].file) for page in rendered.pages
     )
-    from_files = tuple(
-        _from_file(page, run.folder / run.pages[page.index].file) for page in chapter
-    )
-    return Rendered(run, from_files, kept)
 
 
 def _from_file(page: Page, path: Path) -> Page:
-    """Return a page with the pixels of its file, as a model would be sent them."""
     with Image.open(path) as image:
         gray_HW = np.asarray(image.convert("L"))
     gray_levels_C3 = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     return Page(gray_HW, gray_levels_C3, page.layout)
 
 
-def read_back(rendered: Rendered, reader: Reader, on_page: Callable[[int], None]) -> ReadBack:
-    """Read the chapter from its pixels, answer the questions, then compare with the text.
+def read_back(pages: Sequence[Page], reader: Reader, on_page: Callable[[int], None]) -> list[str]:
+    """Read pages aloud from their pixels, and return the text of each.
 
     Args:
-        rendered: From `render_reference`.
+        pages: From `page_files`.
         reader: Who reads.
         on_page: Called with the number of pages read.
     """
-    pages, text = rendered.chapter, rendered.run.document.text
     transcripts: list[str] = []
     for page in pages:
         transcripts.append(reader.transcribe(page).text)
         on_page(len(transcripts))
-    answers = tuple(_answered(question, pages, reader) for question in QUESTIONS)
-    drawn = [" ".join(text[page.start : page.end].split()) for page in pages]
+    return transcripts
+
+
+def compare(document: Document, pages: Sequence[Page], transcripts: Sequence[str]) -> ReadErrors:
+    """Compare what was read with the text; blanks and line ends do not count.
+
+    Args:
+        document: The text.
+        pages: Say which part of it stands where.
+        transcripts: Of the pages.
+    """
+    drawn = [" ".join(document.text[page.start : page.end].split()) for page in pages]
     errors = [
         old or new
         for expected, read in zip(drawn, transcripts, strict=True)
         for _, old, new in alignment(expected, " ".join(read.split()))
     ]
-    return ReadBack(
+    return ReadErrors(
         num_chars=sum(map(len, drawn)),
         num_errors=len(errors),
         num_letters=sum(char.isalnum() for expected in drawn for char in expected),
         num_letter_errors=sum(char.isalnum() for char in errors),
-        answers=answers,
     )
 
 
-def _answered(question: str, pages: tuple[Page, ...], reader: Reader) -> Answered:
+def ask_pages(question: str, pages: tuple[Page, ...], reader: Reader) -> Answered:
+    """Answer a question from pages, and find the answer's place in the text."""
     answer = reader.answer(Request(question=question, pages=pages))
     spans: tuple[tuple[int, int], ...] = ()
     if answer.pages and answer.box is not None:
-        by_index = {page.index: page for page in pages}
-        spans = source_spans(by_index[answer.pages[0]], answer.box)
+        spans = source_spans(pages[answer.pages[0]], answer.box)
     return Answered(question, answer, spans)
 
 
-def write_report(rendered: Rendered, read: ReadBack | None, out: Path) -> Path:
-    """Write the report of the demo and return its path."""
-    layouts = {page.index: page.layout for page in rendered.chapter}
-    answers: list[ReportAnswer] = []
-    for each in read.answers if read else ():
-        answer = each.answer
-        index = answer.pages[0] if answer.pages else None
-        boxes = [] if index is None else [
-            box for start, end in each.spans for box in layouts[index].boxes(start, end)
-        ]  # fmt: skip
-        number = None if index is None else index + 1
-        answers.append(
-            ReportAnswer(each.question, answer.text, answer.reader, number, tuple(boxes))
-        )
+def write_report(rendered: Rendered, answers: Sequence[Answered], out: Path) -> Path:
+    """Write the report of the demo and return its path.
+
+    The answers were read from other pages of the same text: their spans lead to these pages.
+    """
+    kept = ReportPages(REPORT_PAGES)
+    asked = {_page_of(each, rendered.pages) for each in answers if each.spans}
+    others = (page.index for page in rendered.pages if page.index not in asked)
+    wanted = {*sorted(asked), *islice(others, max(REPORT_PAGES - len(asked), 0))}
+    for page in rendered.pages:
+        if page.index in wanted:
+            kept.add(page)
+    marked = [_marked(each, rendered.pages) for each in answers]
     path = out / REPORT
-    write_atomically(path, report_of(rendered.run, rendered.report_pages, answers).encode())
+    write_atomically(path, report_of(rendered.run, kept, marked).encode())
     return path
+
+
+def _marked(each: Answered, pages: Sequence[Page]) -> ReportAnswer:
+    text, reader = each.answer.text, each.answer.reader
+    if not each.spans:
+        return ReportAnswer(each.question, text, reader, None, ())
+    index = _page_of(each, pages)
+    boxes = [box for first, end in each.spans for box in pages[index].layout.boxes(first, end)]
+    return ReportAnswer(each.question, text, reader, index + 1, tuple(boxes))
+
+
+def _page_of(each: Answered, pages: Sequence[Page]) -> int:
+    start = each.spans[0][0]
+    return next(page.index for page in pages if page.start <= start < page.end)

@@ -1,7 +1,7 @@
 """The verb `demo`: it tells what `glyph.demo` does, step by step."""
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +13,15 @@ from glyph.cli.options import JsonOption
 from glyph.errors import ReaderError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
-    from glyph.demo import Answered, ReadBack, Rendered
+    from glyph.demo import Answered, ReadErrors, Rendered
+    from glyph.documents import Document
     from glyph.pages import Page
+
+READER, PRESET = "nano", "nano-dense"
 
 
 def demo(
@@ -25,40 +30,57 @@ def demo(
     ] = Path("demo"),
     as_json: JsonOption = False,
 ) -> None:
-    """Render half a megabyte of real text, price it, read a chapter back and ask it questions.
+    """Render half a megabyte of real text, price it, read it back and ask it questions.
 
     The text is the Python language reference that every Python carries. Nothing is downloaded and
     nothing is sent anywhere. It leaves the pages and report.html in the folder.
     """
-    from glyph.demo import reference, render_reference, write_report
+    from glyph.api import DEFAULT_MODELS, DEFAULT_PRESET
+    from glyph.demo import reference, write_report
 
-    text = reference()
+    document = reference()
     console = None if as_json else make_console()
     if console is not None:
         _step(console, "Glyph", "the Python language reference as pictures of its pages\n")
+    rendered, seconds = _render(console, document, out / "pages", DEFAULT_PRESET, DEFAULT_MODELS)
+    if console is not None:
+        _print_rendered(console, rendered, seconds)
+    read = _read(console, document, out / "reading")
+    report = write_report(rendered, read.answers if read else (), out)
+    if console is None:
+        values = None if read is None else _read_values(read)
+        print_json(_values(rendered, seconds) | {"read": values, "report": str(report)})
+        return
+    _step(console, "Look", f"{report}, in a browser")
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What came of reading: the pages, how well they were read, the answers, and how long."""
+
+    rendered: "Rendered"
+    errors: "ReadErrors"
+    answers: "tuple[Answered, ...]"
+    read_seconds: float
+    ask_seconds: float
+
+
+def _render(
+    console: "Console | None", document: "Document", folder: Path, preset: str,
+    models: "Sequence[str]",
+) -> "tuple[Rendered, float]":  # fmt: skip
+    from glyph.demo import render_reference
+
     begin = last = time.perf_counter()
-    with progress_bar(len(text.document.text), "rendering", quiet=as_json) as show:
+    with progress_bar(len(document.text), "rendering", quiet=console is None) as show:
 
         def on_page(page: "Page") -> None:
             nonlocal last
             last = time.perf_counter()
             show(page.end)
 
-        rendered = render_reference(text, out, on_page)
-    render_seconds = last - begin
-    if console is not None:
-        _print_rendered(console, rendered, render_seconds)
-    begin = time.perf_counter()
-    read = _read(console, rendered)
-    read_seconds = time.perf_counter() - begin
-    report = write_report(rendered, read, out)
-    if console is None:
-        values = None if read is None else _read_values(rendered, read, read_seconds)
-        print_json(_values(rendered, render_seconds) | {"read": values, "report": str(report)})
-        return
-    if read is not None:
-        _print_read(console, rendered, read, read_seconds)
-    _step(console, "Look", f"{report}, in a browser")
+        rendered = render_reference(document, folder, preset, models, on_page)
+    return rendered, last - begin
 
 
 def _step(console: "Console", name: str, text: str) -> None:
@@ -67,27 +89,39 @@ def _step(console: "Console", name: str, text: str) -> None:
     console.print(Text.assemble((f"{name:<8}", "bold cyan"), text))
 
 
-def _read(console: "Console | None", rendered: "Rendered") -> "ReadBack | None":
-    """Read the chapter, or say what is missing for that."""
-    from glyph.demo import CHAPTER, read_back
+def _read(console: "Console | None", document: "Document", folder: Path) -> "_Read | None":
+    """Read the document back, or say what is missing for that."""
+    from glyph.api import DEFAULT_MODEL
+    from glyph.demo import QUESTIONS, ask_pages, compare, page_files, read_back
     from glyph.readers import open_reader
 
     try:
-        reader = open_reader("ocr")
+        reader = open_reader(READER)
     except ReaderError as error:
         tell(f"not read back: {error}")
         return None
-    pages = rendered.chapter
-    numbers = f"{pages[0].index + 1} to {pages[-1].index + 1}"
+    rendered, _ = _render(console, document, folder, PRESET, (DEFAULT_MODEL,))
+    pages = page_files(rendered)
+    cost = rendered.run.costs[0]
     if console is not None:
         _step(
             console,
             "Read",
-            f"reading {len(pages)} of {len(rendered.run.pages)} pages from their pixels: "
-            f"{numbers}, topic '{CHAPTER}', with reader {reader.name}",
+            f"the same text in preset {PRESET}: {len(pages)} pages, {cost.visual_tokens:,} visual "
+            f"tokens in place of {cost.text_tokens:,} text tokens, {cost.ratio:.2f}x;",
         )
+        _step(console, "", f"reading them from their pixels with reader {reader.name}")
+    begin = time.perf_counter()
     with progress_bar(len(pages), "reading", quiet=console is None) as show:
-        return read_back(rendered, reader, show)
+        transcripts = read_back(pages, reader, show)
+    asked = time.perf_counter()
+    answers = tuple(ask_pages(question, pages, reader) for question in QUESTIONS)
+    ask_seconds = time.perf_counter() - asked
+    errors = compare(document, pages, transcripts)
+    read = _Read(rendered, errors, answers, asked - begin, ask_seconds)
+    if console is not None:
+        _print_read(console, read)
+    return read
 
 
 def _print_rendered(console: "Console", rendered: "Rendered", seconds: float) -> None:
@@ -109,23 +143,26 @@ def _print_rendered(console: "Console", rendered: "Rendered", seconds: float) ->
     print_flow_tip(console, run.document, run.preset, run.costs[0])
 
 
-def _print_read(console: "Console", rendered: "Rendered", read: "ReadBack", seconds: float) -> None:
-    of_all = f"{read.num_errors / read.num_chars:.2%}"
-    of_letters = f"{read.num_letter_errors / read.num_letters:.2%}"
-    _step(console, "", f"{read.num_chars:,} characters in {seconds:.0f} s")
+def _print_read(console: "Console", read: _Read) -> None:
+    errors = read.errors
+    of_all = f"{errors.num_errors / errors.num_chars:.3%}"
+    of_letters = f"{errors.num_letter_errors / errors.num_letters:.3%}"
     _step(
         console,
         "",
-        f"compared with the text afterwards, {of_letters} of the letters and digits are wrong, and",
+        f"{errors.num_chars:,} characters in {read.read_seconds:.0f} s; compared with the text "
+        "afterwards,",
     )
-    _step(console, "", f"{of_all} of all characters, with the rulings under headings\n")
-    _step(console, "Ask", "answered from what was read, not from the text")
+    _step(console, "", f"{of_letters} of letters and digits and {of_all} of all are wrong\n")
+    _step(
+        console, "Ask", f"answered from what was read, not from the text: {read.ask_seconds:.1f} s"
+    )
     for each in read.answers:
-        _print_answer(console, rendered, each)
+        _print_answer(console, each)
     console.print()
 
 
-def _print_answer(console: "Console", rendered: "Rendered", each: "Answered") -> None:
+def _print_answer(console: "Console", each: "Answered") -> None:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -155,15 +192,20 @@ def _values(rendered: "Rendered", seconds: float) -> dict[str, Any]:
     }
 
 
-def _read_values(rendered: "Rendered", read: "ReadBack", seconds: float) -> dict[str, Any]:
+def _read_values(read: _Read) -> dict[str, Any]:
+    errors, cost = read.errors, read.rendered.run.costs[0]
     return {
-        "pages": [page.index + 1 for page in rendered.chapter],
-        "characters": read.num_chars,
-        "errors": read.num_errors,
-        "cer": read.num_errors / read.num_chars,
-        "letters": read.num_letters,
-        "letter_errors": read.num_letter_errors,
-        "seconds": seconds,
+        "preset": read.rendered.run.preset,
+        "pages": len(read.rendered.pages),
+        "visual_tokens": cost.visual_tokens,
+        "ratio": cost.ratio,
+        "characters": errors.num_chars,
+        "errors": errors.num_errors,
+        "cer": errors.num_errors / errors.num_chars,
+        "letters": errors.num_letters,
+        "letter_errors": errors.num_letter_errors,
+        "seconds": read.read_seconds,
+        "ask_seconds": read.ask_seconds,
         "answers": [
             {
                 "question": each.question,

@@ -27,10 +27,24 @@ def sample_pages(
     size_px: tuple[int, int],
     num_pages: int,
 ) -> LabelledPages:
-    """Render pages of fresh text."""
+    """Render pages of fresh text.
+
+    Where line ends are shown as marks, marks are made as frequent as other characters: prose has
+    few, and a mark that is read as a letter spoils two words.
+    """
     width_px, height_px = size_px
     text = mixture.sample(rng, num_pages * chars_per_page(style, width_px, height_px))
+    if style.newline_marker:
+        text = with_line_ends(rng, text)
     return render_labelled(text, style, width_px, height_px, num_pages=num_pages)
+
+
+def with_line_ends(rng: np.random.Generator, text: str) -> str:
+    """Return a text in which some blanks are line ends, now and then two in a row."""
+    pieces = text.split(" ")
+    kinds = rng.choice(3, len(pieces), p=(0.9, 0.06, 0.04))
+    ends = np.array([" ", "\n", "\n\n"])[kinds].tolist()
+    return "".join(piece + end for piece, end in zip(pieces, ends, strict=True))
 
 
 def edit_distance(one: str, other: str) -> int:
