@@ -9,6 +9,7 @@ import pytest
 import glyph
 from glyph.config import RenderConfig
 from glyph.presets import load_preset, preset_names
+from glyph.readers.nano.spec import load_spec
 from glyph.render import render_pages
 from glyph.tokens import image_cost
 
@@ -25,8 +26,8 @@ CELL_PX |= {896: 56, 1024: 64}
 
 TILED = ("aligned-336", "aligned-448", "aligned-512", "aligned-640", "aligned-768")
 FIXED_SHAPE = (*TILED, "aligned-48", "aligned-48-280", "aligned-48-clear")
-FIXED_SHAPE += ("aligned-896", "aligned-1024")
-"""Families that stretch, pad or charge a page of another shape."""
+FIXED_SHAPE += ("aligned-896", "aligned-1024", "nano", "nano-dense")
+"""Families that stretch, pad or charge a page of another shape; the small reader's own sizes."""
 
 MODELS = {
     "aligned-16": ["pixtral-12b"],
@@ -55,6 +56,8 @@ MODELS = {
     "aligned-1024": ["deepseek-ocr@base"],
 }
 VARIANT_OF = {
+    "nano": "aligned-28",
+    "nano-dense": "aligned-28",
     "aligned-28-dense": "aligned-28",
     "aligned-28-flow": "aligned-28",
     "aligned-28-clear": "aligned-28",
@@ -114,6 +117,13 @@ def test_the_paper_presets_are_the_published_optimum():
     assert load_preset("glyph-zh-96") == RenderConfig(dpi=96, font_family="Noto Sans CJK SC")
 
 
+@pytest.mark.parametrize(("name", "style"), [("nano", "A"), ("nano-dense", "N")])
+def test_the_presets_of_the_nano_reader_are_its_styles(name: str, style: str):
+    ours, theirs = load_preset(name), load_spec().style(style).config(336, 448)
+    # Without marks their colour means nothing, and a preset writes only what differs.
+    assert ours.replace(newline_marker_color="#000000") == theirs
+
+
 # -- the grid --------------------------------------------------------------------------------
 
 
@@ -170,7 +180,7 @@ def test_cropped_pages_stay_on_the_grid_and_fixed_shapes_stay_whole(name: str):
     config = load_preset(name)
     (page,) = render_pages("A short text.\n", config).layouts()
     assert page.width_px % config.grid_px == page.height_px % config.grid_px == 0
-    if VARIANT_OF.get(name, name) in FIXED_SHAPE:
+    if {name, VARIANT_OF.get(name)} & set(FIXED_SHAPE):
         assert (page.width_px, page.height_px) == config.page_size_px
     else:
         assert page.height_px < config.page_size_px[1]
