@@ -179,7 +179,7 @@ class LanguageTrainer:
         self.step += 1
         values = {name: float(value.detach()) for name, value in parts.items()}
         self._note({**values, "gradient": float(norm)}, 0.95)
-        self._note_answers(batch, right_BL)
+        self._note_answers(batch, grid, right_BL)
         return float(loss.detach())
 
     def pack(self, pages: Sequence[TaskPage], grid: MonoGrid) -> Batch:
@@ -223,12 +223,12 @@ class LanguageTrainer:
             old = self.means.get(name, value)
             self.means[name] = memory * old + (1 - memory) * value
 
-    def _note_answers(self, batch: Batch, right_BL: torch.Tensor) -> None:
+    def _note_answers(self, batch: Batch, grid: MonoGrid, right_BL: torch.Tensor) -> None:
         for target in batch.targets:
             keys = target.query.num_keys
             bucket = f"-{1 << (keys.bit_length() - 1)}" if keys else ""
             exact, _ = answered(target, right_BL)
-            self._note({f"exact/{target.query.task}-{batch.num_visual}vt{bucket}": exact}, 0.97)
+            self._note({f"exact/{target.query.task}-{grid.num_tokens}vt{bucket}": exact}, 0.97)
 
     def _log(self) -> None:
         row = {"step": self.step, "cpu_s": round(self.seconds, 1), "rate": self._rate()}
