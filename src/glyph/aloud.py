@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from glyph.api import Source, as_document, make_config, own_preset
+from glyph.api import Source, as_document, default_reader, make_config, own_preset
 from glyph.config import RenderConfig
 from glyph.errors import ConfigError, DocumentError
 from glyph.pages import Page, page_of_pixels
-from glyph.readers import DEFAULT_READER, open_reader
+from glyph.readers import open_reader
 from glyph.readers.protocol import LineReader, Reader, Transcript
 from glyph.render import render_pages
 
@@ -20,7 +20,7 @@ def read(
     *,
     page: int = 1,
     line: int | None = None,
-    reader: str | Reader = DEFAULT_READER,
+    reader: str | Reader | None = None,
     preset: str | Path | RenderConfig | None = None,
     **fields: Any,
 ) -> Transcript:
@@ -39,7 +39,8 @@ def read(
         ConfigError: There is no such page or line.
         ReaderError: The reader cannot read the page.
     """
-    opened = open_reader(reader) if isinstance(reader, str) else reader
+    named = reader or default_reader(preset=preset, is_changed=bool(fields))
+    opened = open_reader(named) if isinstance(named, str) else named
     shown = _page_of(source, page, preset or own_preset(opened), fields)
     if line is None:
         return opened.transcribe(shown)

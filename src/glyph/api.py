@@ -18,7 +18,8 @@ from glyph.errors import ConfigError, DocumentError, UnknownModelError
 from glyph.output import PageHook, PageRecord, Saved, manifest_of, save_pages
 from glyph.pages import SUBPIXELS, Box, Page
 from glyph.presets import load_preset
-from glyph.readers import DEFAULT_READER, open_reader
+from glyph.readers import open_reader
+from glyph.readers.nano.spec import READ_AS
 from glyph.readers.protocol import Answer, Reader, Request
 from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens
@@ -35,6 +36,8 @@ PRESET_OF_GRID = {
 """The preset whose pages a model sees without resampling, by the side of its grid in pixels."""
 
 MAX_PATH_CHARS = 1024
+MAX_ODD_SHARE = 0.02
+"""Share of characters outside the nano reader's alphabet up to which it is the default."""
 DEFAULT_MODEL = "glm-4.1v"
 DEFAULT_MODELS = (
     "glm-4.1v", "qwen2.5-vl", "qwen3-vl", "claude-sonnet-4.6", "gpt-5.4", "gemini-3-flash",
@@ -272,7 +275,7 @@ def ask(
     source: Source,
     question: str,
     *,
-    reader: str | Reader = DEFAULT_READER,
+    reader: str | Reader | None = None,
     preset: str | Path | RenderConfig | None = None,
     model: str | None = None,
     **fields: Any,
@@ -282,7 +285,8 @@ def ask(
     Args:
         source: As for `render`.
         question: Stays text; only the document becomes pages.
-        reader: `ocr`, `nano`, `openai:MODEL`, or an object that answers.
+        reader: `nano`, `ocr`, `openai:MODEL`, or an object that answers; by default
+            `default_reader`.
         preset: Name or file of a preset; by default the reader's own, or the aligned one.
         model: Whose visual tokens to count; by default the reader's, where it has a known one.
         fields: Fields of `RenderConfig` to change.
@@ -292,9 +296,10 @@ def ask(
     """
     if not question.strip():
         raise ConfigError("the question is empty; ask something.")
-    asked = open_reader(reader) if isinstance(reader, str) else reader
-    priced = resolve_model(model).name if model else model_behind(asked)
     document = as_document(source)
+    named = reader or default_reader(document, preset, is_changed=bool(fields))
+    asked = open_reader(named) if isinstance(named, str) else named
+    priced = resolve_model(model).name if model else model_behind(asked)
     own = preset or own_preset(asked)
     config = make_config(own, model=priced, is_code=document.kind == "code", **fields)
     pages = tuple(render_pages(document, config))
@@ -305,6 +310,32 @@ def ask(
     if answer.pages and answer.box is not None:
         spans = source_spans(pages[answer.pages[0]], answer.box)
     return Asked(answer, cost, spans, len(pages))
+
+
+def default_reader(
+    document: Document | None = None,
+    preset: str | Path | RenderConfig | None = None,
+    *,
+    is_changed: bool = False,
+) -> str:
+    """Return who reads when nobody is named: nano what it was trained on, ocr everything else.
+
+    Args:
+        document: Its characters are only counted: nano reads printable ASCII and typographic
+            quotes and dashes. None for pages of unknown text.
+        preset: How it is rendered; None leaves that to the reader.
+        is_changed: Whether fields of the preset are changed.
+
+    Example:
+        >>> default_reader(document_from_text("plain words"))
+        'nano'
+        >>> default_reader(document_from_text("\u4e00\u4e8c\u4e09"))
+        'ocr'
+    """
+    text = document.text if document is not None else ""
+    odd = sum(not (char.isascii() or char in READ_AS) for char in text)
+    is_own = (preset is None or preset in NANO_PRESETS) and not is_changed
+    return "nano" if is_own and odd <= MAX_ODD_SHARE * len(text) else "ocr"
 
 
 def own_preset(reader: Reader) -> str | None:

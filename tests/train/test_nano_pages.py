@@ -173,3 +173,10 @@ def test_held_out_books_are_english_ones():
     assert len(mixture.sources) == 4
     sample = mixture.sample(np.random.default_rng(0), 20_000)
     assert np.mean(char_ids(sample) == OTHER_ID) < 0.005
+
+
+def test_typographic_signs_are_labelled_with_their_ascii_form():
+    style = load_spec().style("A")
+    text = "\u201cYes\u201d \u2014 it\u2019s\u2026\n" * 12
+    pages = render_labelled(text, style, 112, 84, num_pages=1)
+    assert read_slots(pages.slot_PRCK[0], style)[0] == '"Yes" - it\'s.'

@@ -37,18 +37,14 @@ ReaderOption = Annotated[
         "-r",
         metavar="NAME",
         help="Who reads: ocr or nano, on this machine, or openai:MODEL behind an endpoint. "
-        "Default: ocr.",
+        "Default: nano for the pages it was trained on, ocr for others.",
     ),
 ]
 
 
-def open_named(
-    reader: str | None, base_url: str | None, on_page: "Callable[[int, int], None]"
-) -> "Reader":
-    """Return the reader of a name, or the one that reads when none is named."""
-    from glyph.readers import DEFAULT_READER, open_reader
-
-    name = reader or DEFAULT_READER
+def open_named(name: str, base_url: str | None, on_page: "Callable[[int, int], None]") -> "Reader":
+    """Return the reader of a name."""
+    from glyph.readers import open_reader
 
     options: dict[str, Any] = {}
     if base_url is not None:
@@ -84,11 +80,12 @@ def ask(
     begin = time.perf_counter()
     fields = fields_of(settings)
     document = load_document(file, kind=kind, unwrap=unwrap)
+    name = reader or api.default_reader(document, preset, is_changed=bool(fields))
     with progress_bar(1, "reading pages", quiet=as_json) as show:
         asked = api.ask(
             document,
             question,
-            reader=open_named(reader, base_url, lambda done, total: show(done / total)),
+            reader=open_named(name, base_url, lambda done, total: show(done / total)),
             preset=preset,
             model=model,
             **fields,
@@ -180,9 +177,11 @@ def probe(
     """
     from glyph.api import make_config, model_behind, own_preset, preset_of
     from glyph.probe import probe as run_probe
+    from glyph.readers import NANO_PRESETS
 
     fields = fields_of(settings)
-    opened = open_named(reader, base_url, lambda done, total: None)
+    own = "nano" if preset in NANO_PRESETS else "ocr"
+    opened = open_named(reader or own, base_url, lambda done, total: None)
     name = preset or own_preset(opened) or preset_of(model_behind(opened))
     with progress_bar(2, "reading pages", quiet=as_json) as show:
         config = make_config(name, **fields)

@@ -33,16 +33,19 @@ def read(
     Reader nano counts blank lines, others the lines they find.
     """
     from glyph.aloud import read as read_aloud
+    from glyph.api import default_reader
 
     begin = time.perf_counter()
-    opened = open_named(reader, base_url, lambda done, total: None)
+    fields = fields_of(settings)
+    name = reader or default_reader(preset=preset, is_changed=bool(fields))
+    opened = open_named(name, base_url, lambda done, total: None)
     transcript = read_aloud(
         file,
         page=page,
         line=line,
         reader=opened,
         preset=preset,
-        **fields_of(settings),
+        **fields,
     )
     if as_json:
         print_json(

@@ -9,7 +9,7 @@ from glyph.errors import ConfigError, nearest
 from glyph.readers.protocol import Answer, Reader, ReadLine, Request, Transcript, Usage
 
 __all__ = [
-    "DEFAULT_READER",
+    "NANO_PRESETS",
     "Answer",
     "ReadLine",
     "Reader",
@@ -19,8 +19,8 @@ __all__ = [
     "open_reader",
 ]
 
-DEFAULT_READER = "ocr"
-"""Who reads when nobody is named."""
+NANO_PRESETS = ("nano", "nano-dense")
+"""Presets of the styles that the nano reader was trained on."""
 
 _OPTIONS = {
     "nano": ("threads", "on_text", "on_page"),

@@ -149,14 +149,33 @@ def load_spec() -> NanoSpec:
     return NanoSpec(specials, tables["text"], tables["vision"], styles, sizes)
 
 
+READ_AS = {
+    "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u2032": "'",
+    "\u201c": '"', "\u201d": '"', "\u201e": '"', "\u2033": '"', "\u00ab": '"', "\u00bb": '"',
+    "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2212": "-",
+    "\u2026": ".", "\u2022": "*", "\u00d7": "x", "\u00a0": " ", "\u2009": " ",
+}  # fmt: skip
+"""Typographic signs, which are read as their nearest printable ASCII."""
+
+_FROM, _TO = np.array([[ord(sign), ord(char)] for sign, char in sorted(READ_AS.items())]).T
+
+
 def char_ids(text: str) -> UInt8[np.ndarray, " N"]:
     """Return the vocabulary id of each character; a line feed becomes NL.
+
+    Typographic quotes, dashes and blanks have the id of their ASCII form.
 
     Example:
         >>> char_ids("a~\\né").tolist()
         [97, 126, 9, 127]
     """
     codepoints_N = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    is_signs_N = codepoints_N > OTHER_ID
+    if is_signs_N.any():
+        codepoints_N = codepoints_N.copy()
+        odd_S = codepoints_N[is_signs_N]
+        at_S = np.clip(np.searchsorted(_FROM, odd_S), 0, len(_FROM) - 1)
+        codepoints_N[is_signs_N] = np.where(_FROM[at_S] == odd_S, _TO[at_S], odd_S)
     is_plain_N = (codepoints_N >= NUM_SPECIALS) & (codepoints_N < OTHER_ID)
     ids_N = np.where(is_plain_N, codepoints_N, OTHER_ID).astype(np.uint8)
     ids_N[codepoints_N == ord("\n")] = load_spec().special("NL")

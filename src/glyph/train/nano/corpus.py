@@ -27,6 +27,9 @@ ASCII_OF = str.maketrans(
     }
 )  # fmt: skip
 OUTSIDE = re.compile(r"[^\n -~\u00a1-\u00ff]")
+TYPESET_SHARE = 0.3
+"""Share of sections with typographic quotes and dashes; books have them, text files may not."""
+
 OTHER_CHAR = "\u00a4"
 """Shown for characters beyond Latin-1, so that every character has the style's advance."""
 
@@ -82,9 +85,24 @@ class TextMixture:
                 source = self.sources[int(rng.choice(len(self.sources), p=shares))]
                 start = int(rng.integers(0, max(len(source) - size, 1)))
                 section = source[start : start + size]
+            if rng.random() < TYPESET_SHARE:
+                section = typeset(rng, section)
             sections.append(section)
             total += len(section) + 1
         return "\n".join(sections)
+
+
+SIGNS = {'"': "\u201c\u201d\u201e\u00ab\u00bb", "'": "\u2019\u2019\u2018", "*": "\u2022"}
+
+
+def typeset(rng: np.random.Generator, text: str) -> str:
+    """Return a text with typographic quotes, dashes and dots, as books have them."""
+    dash = "\u2014" if rng.random() < 0.7 else "\u2013"
+    chars = list(text.replace("--", dash).replace("...", "\u2026"))
+    for index, char in enumerate(chars):
+        if char in SIGNS:
+            chars[index] = SIGNS[char][int(rng.integers(len(SIGNS[char])))]
+    return "".join(chars)
 
 
 def random_section(rng: np.random.Generator, num_chars: int) -> str:
