@@ -29,9 +29,12 @@ from glyph.tokens import model_names
 
 Status = Literal["ok", "note", "broken"]
 
-PACKAGES = ("numpy", "uharfbuzz", "isal", "pillow", "pygments", "openai", "typer", "rich")
+PACKAGES = (
+    "numpy", "uharfbuzz", "isal", "pillow", "pygments", "openai", "onnxruntime", "safetensors",
+    "typer", "rich",
+)  # fmt: skip
 EXTRAS = {
-    "ocr": ("rapidocr", "onnxruntime"),
+    "ocr": ("rapidocr",),
     "fonts": ("fontpkg_noto_serif", "fontpkg_roboto", "fontpkg_jetbrains_mono"),
     "train": ("torch", "transformers"),
 }
@@ -72,7 +75,8 @@ def examine(base_url: str | None = None) -> Iterator[Check]:
     yield _presets()
     yield _tokenizers()
     yield _self_test()
-    yield _ocr()
+    yield _reader("nano", "nano-dense")
+    yield _reader("ocr", "aligned-28")
     yield _endpoint(base_url or os.environ.get("OPENAI_BASE_URL") or None)
 
 
@@ -186,17 +190,17 @@ def _self_test() -> Check:
     return Check("self-test", "ok", f"{', '.join(speeds)}{same}")
 
 
-def _ocr() -> Check:
+def _reader(name: str, preset: str) -> Check:
     try:
-        reader = open_reader("ocr", threads=1)
+        reader = open_reader(name, threads=1)
     except GlyphError as error:
         detail, _, remedy = str(error).partition("; ")
-        return Check("reader ocr", "note", detail, remedy)
-    (page,) = render_pages(SAMPLE, load_preset("aligned-28"))
+        return Check(f"reader {name}", "note", detail, remedy)
+    (page,) = render_pages(SAMPLE, load_preset(preset))
     read = reader.transcribe(page).text
     if read != SAMPLE:
-        return Check("reader ocr", "broken", f"reads {read!r} where {SAMPLE!r} stands")
-    return Check("reader ocr", "ok", "reads a line of 9 px letters without an error")
+        return Check(f"reader {name}", "broken", f"reads {read!r} where {SAMPLE!r} stands")
+    return Check(f"reader {name}", "ok", "reads a line of 9 px letters without an error")
 
 
 def _endpoint(base_url: str | None) -> Check:

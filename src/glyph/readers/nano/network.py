@@ -64,7 +64,7 @@ class Network:
         except ImportError as error:
             raise ReaderError(
                 f"reader 'nano' needs {error.name}; install it with: "
-                "pip install 'glyph-context[nano]'"
+                "pip install onnxruntime safetensors"
             ) from None
         weights: dict[str, Any] = safetensors.load_file(folder / "model.safetensors")
         self.embedding_VD: Float32[np.ndarray, "V D"] = weights[EMBEDDING].astype(np.float32)
