@@ -210,3 +210,20 @@ def test_pages_of_another_style_are_refused_by_name(nano: NanoReader, preset: st
     page = pages_of(PROSE * 20, preset)[0]
     with pytest.raises(ReaderError, match="--preset nano or nano-dense, or use --reader ocr"):
         nano.transcribe(page)
+
+
+def test_pages_of_an_earlier_question_are_not_encoded_again(
+    nano: NanoReader, monkeypatch: pytest.MonkeyPatch
+):
+    pages = pages_of(f"kettle-pond: 90817\n{TEXT}", "nano-dense")
+    first = nano.answer(Request("What is the value of kettle-pond?", pages))
+    monkeypatch.setattr(nano.network, "encode", None)
+    second = nano.answer(Request("What is the value of tin-fox?", pages))
+    assert (first.text, second.text) == ("90817", "Ab3Xy")
+
+
+def test_typographic_quotes_and_dashes_are_read_as_ascii(nano: NanoReader):
+    text = "\u201cYes,\u201d she said \u2014 and it wasn\u2019t so\u2026 " * 30
+    (page, *_) = pages_of(text, "nano")
+    lines = nano.transcribe(page).text.split("\n")
+    assert lines[0].startswith('"Yes," she said - and it wasn\'t so. "Yes,"')

@@ -7,6 +7,7 @@ read strange pages wrongly and do not notice.
 Shape key: B pages, H W page pixels, T visual tokens.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,6 +29,9 @@ TOKENS_AT_ONCE = 4 * 192
 
 WHITE = 255
 ADVICE = "Render with --preset nano or nano-dense, or use --reader ocr."
+
+MAX_KEPT_TOKENS = 40_000
+"""Visual tokens of pages that are remembered, 40 MB of them: some 200 pages."""
 
 LEAST_CONFIDENCE = 0.94
 """Mean probability over the slots of a page: 0.96 and up in styles that were trained, 0.91 and
@@ -115,6 +119,8 @@ class Scanner:
     ):
         self._encoder = encoder
         self.heads = tuple(heads)
+        self._kept: OrderedDict[str, Scan] = OrderedDict()
+        self._num_kept = 0
         self._sizes_px = sorted(page_sizes_px, key=lambda size: size[0] * size[1])
 
     def scan(self, pages: Sequence[Page]) -> Iterator[list[Scan]]:
@@ -124,14 +130,31 @@ class Scanner:
             ReaderError: A page is off the grid, or of a style that was never taught.
         """
         for group in _groups(pages):
-            planes = [self._filled(page) for page in group]
-            plane_BHW = np.stack([plane_HW for plane_HW, _ in planes])
-            yield [
-                self._read(page, token_TD, inked_cells(plane_HW), fits)
-                for page, token_TD, (plane_HW, fits) in zip(
-                    group, self._encoder.encode(plane_BHW), planes, strict=True
-                )
-            ]
+            kept = [self._kept.get(page.digest) for page in group]
+            known = [scan for scan in kept if scan is not None]
+            if len(known) < len(group):
+                known = self._encode(group)
+                self._keep(group, known)
+            yield known
+
+    def _encode(self, group: Sequence[Page]) -> list[Scan]:
+        planes = [self._filled(page) for page in group]
+        plane_BHW = np.stack([plane_HW for plane_HW, _ in planes])
+        return [
+            self._read(page, token_TD, inked_cells(plane_HW), fits)
+            for page, token_TD, (plane_HW, fits) in zip(
+                group, self._encoder.encode(plane_BHW), planes, strict=True
+            )
+        ]
+
+    def _keep(self, group: Sequence[Page], scans: Sequence[Scan]) -> None:
+        """Remember pages for the next question; the oldest give way."""
+        for page, scan in zip(group, scans, strict=True):
+            self._num_kept += 0 if page.digest in self._kept else len(scan.token_TD)
+            self._kept[page.digest] = scan
+        while self._num_kept > MAX_KEPT_TOKENS:
+            _, oldest = self._kept.popitem(last=False)
+            self._num_kept -= len(oldest.token_TD)
 
     def _filled(self, page: Page) -> tuple[UInt8[np.ndarray, "H W"], bool]:
         """Return a page's pixels on the smallest trained size, and whether there is one."""
