@@ -31,7 +31,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(BIN)/python $(SOURCES)
-	$(PIP) -e ".[ocr]"
+	$(PIP) -e ".[nano,ocr]"
 	touch $@
 
 $(VENV)/.dev: $(BIN)/python $(SOURCES)

@@ -30,8 +30,9 @@ Written by `tools/make_nano_card.py` from measurements; do not edit.
 A vision-language model small enough to come with the package, of the class
 `Glm4vForConditionalGeneration`: {parameters:.1f} million parameters, {weights:.1f} MB in half
 precision, one vision tower (depth {depth}, width {width}) and one language model ({layers} layers,
-width {hidden}, one token a character). It was trained from scratch, on CPU, on pages that this package rendered. It reads pages
-of the presets `nano` (style {style}) and `nano-dense` and answers from their pixels alone.
+width {hidden}, one token a character). It was trained from scratch, on CPU, on pages that this
+package rendered. It reads pages of the presets `nano` (style {style}) and `nano-dense` and answers
+from their pixels alone.
 
 ## What it can do
 
