@@ -18,7 +18,7 @@ import texts
 from glyph import Page, PageLayout, RenderConfig, open_reader, render_pages
 from glyph.fonts import installed_families
 from glyph.pages import Glyphs, Lines
-from glyph.probe import edit_distance
+from glyph.probe import alignment
 
 FACES = ("DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "Noto Sans", "Noto Serif", "Roboto",
          "JetBrains Mono", "STIXGeneral")  # fmt: skip
@@ -60,7 +60,7 @@ def error_rate(reader, pages: list[list[Page]], sources: list[str]) -> dict:
         # Where lines break is layout, not reading: all white space counts as one blank.
         text = " ".join(" ".join(read(reader, page) for page in sample_pages).split())
         expected = " ".join(source.split())
-        counts.append((edit_distance(expected, text), len(expected)))
+        counts.append((len(alignment(expected, text)), len(expected)))
     errors, chars = np.array(counts).T
     rng = np.random.default_rng(0)
     picks = rng.integers(0, len(errors), (2000, len(errors)))
