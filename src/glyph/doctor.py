@@ -31,6 +31,7 @@ Status = Literal["ok", "note", "broken"]
 
 PACKAGES = ("numpy", "uharfbuzz", "isal", "pillow", "pygments", "openai", "typer", "rich")
 EXTRAS = {
+    "nano": ("onnxruntime", "safetensors"),
     "ocr": ("rapidocr", "onnxruntime"),
     "fonts": ("fontpkg_noto_serif", "fontpkg_roboto", "fontpkg_jetbrains_mono"),
     "train": ("torch", "transformers"),
@@ -72,7 +73,8 @@ def examine(base_url: str | None = None) -> Iterator[Check]:
     yield _presets()
     yield _tokenizers()
     yield _self_test()
-    yield _ocr()
+    yield _reader("nano", "nano", "reads a line of its own style without an error")
+    yield _reader("ocr", "aligned-28", "reads a line of 9 px letters without an error")
     yield _endpoint(base_url or os.environ.get("OPENAI_BASE_URL") or None)
 
 
@@ -186,17 +188,21 @@ def _self_test() -> Check:
     return Check("self-test", "ok", f"{', '.join(speeds)}{same}")
 
 
-def _ocr() -> Check:
+def _reader(name: str, preset: str, well: str) -> Check:
+    """Open a reader that works on this machine and let it read one line."""
     try:
-        reader = open_reader("ocr", threads=1)
+        reader = open_reader(name, threads=1)
     except GlyphError as error:
         detail, _, remedy = str(error).partition("; ")
-        return Check("reader ocr", "note", detail, remedy)
-    (page,) = render_pages(SAMPLE, load_preset("aligned-28"))
-    read = reader.transcribe(page).text
+        return Check(f"reader {name}", "note", detail, remedy)
+    (page,) = render_pages(SAMPLE, load_preset(preset))
+    try:
+        read = reader.transcribe(page).text
+    except GlyphError as error:
+        return Check(f"reader {name}", "broken", str(error))
     if read != SAMPLE:
-        return Check("reader ocr", "broken", f"reads {read!r} where {SAMPLE!r} stands")
-    return Check("reader ocr", "ok", "reads a line of 9 px letters without an error")
+        return Check(f"reader {name}", "broken", f"reads {read!r} where {SAMPLE!r} stands")
+    return Check(f"reader {name}", "ok", well)
 
 
 def _endpoint(base_url: str | None) -> Check:
