@@ -177,8 +177,12 @@ def test_a_reader_is_opened_by_name():
 @pytest.mark.parametrize(
     ("spec", "options", "message"),
     [
-        ("orc", {}, "unknown reader 'orc'; did you mean 'ocr'? known readers: ocr, openai:MODEL."),
-        ("zzz", {}, "unknown reader 'zzz'; known readers: ocr, openai:MODEL."),
+        (
+            "orc",
+            {},
+            "unknown reader 'orc'; did you mean 'ocr'? known readers: nano, ocr, openai:MODEL.",
+        ),
+        ("zzz", {}, "unknown reader 'zzz'; known readers: nano, ocr, openai:MODEL."),
         ("ocr:v5", {}, "reader 'ocr' takes no model, but 'ocr:v5' names one; write 'ocr'."),
         ("openai", {}, "reader 'openai' needs a model; write openai:MODEL"),
         ("ocr", {"model": 1}, "reader 'ocr' has no option 'model'; it takes threads, on_page."),
