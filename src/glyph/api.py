@@ -18,7 +18,7 @@ from glyph.errors import ConfigError, DocumentError, UnknownModelError
 from glyph.output import PageHook, PageRecord, Saved, manifest_of, save_pages
 from glyph.pages import SUBPIXELS, Box, Page
 from glyph.presets import load_preset
-from glyph.readers import open_reader
+from glyph.readers import NANO_PRESETS, open_reader
 from glyph.readers.nano.spec import READ_AS
 from glyph.readers.protocol import Answer, Reader, Request
 from glyph.render import render_pages

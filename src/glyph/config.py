@@ -133,6 +133,12 @@ class RenderConfig:
     # -- derived lengths ---------------------------------------------------------------------
 
     @property
+    def has_colored_marker(self) -> bool:
+        """Whether newline markers have a colour of their own, which takes pages of two inks."""
+        same = self.newline_marker_color.upper() == self.font_color.upper()
+        return bool(self.newline_marker) and not same
+
+    @property
     def font_size_px(self) -> float:
         """Em size in pixels."""
         return self.px(self.font_size_pt)

@@ -200,6 +200,8 @@ class Layout:
         marks = (flags_N & NEWLINE) != 0
         slots_N = np.where(marks, np.int32(self._marker_slot), slots_N)
         flags_N = np.where(marks, np.uint8(BREAK_AFTER), flags_N)
+        if not self._config.has_colored_marker:
+            return slots_N, flags_N, ink_N
         plain_N = np.zeros(len(codepoints_N), np.uint8) if ink_N is None else ink_N
         return slots_N, flags_N, np.where(marks, np.uint8(INK_MARKER), plain_N)
 

@@ -22,7 +22,7 @@ def needs_inks(config: RenderConfig, *, has_roles: bool) -> bool:
     """Whether pages of this config need more than one ink or flat colour."""
     return (
         has_roles
-        or bool(config.newline_marker)
+        or config.has_colored_marker
         or config.border_width_pt > 0
         or config.paragraph_color.upper() != config.page_color.upper()
     )
