@@ -26,7 +26,7 @@ class Outcome:
 
 def rates(operators: Sequence[str], outcomes: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
     """Return for each operator how often it paid and did not, recent outcomes counting more."""
-    found = {name: (1.0, 1.0) for name in operators}
+    found = dict.fromkeys(operators, (1.0, 1.0))
     for age, outcome in enumerate(reversed(outcomes)):
         if outcome.operator in found:
             weight = 0.5 ** (age / MEMORY)
@@ -36,9 +36,7 @@ def rates(operators: Sequence[str], outcomes: Sequence[Outcome]) -> dict[str, tu
     return found
 
 
-def choose(
-    rng: np.random.Generator, operators: Sequence[str], outcomes: Sequence[Outcome]
-) -> str:
+def choose(rng: np.random.Generator, operators: Sequence[str], outcomes: Sequence[Outcome]) -> str:
     """Return the operator that proposes next.
 
     Args:

@@ -171,9 +171,7 @@ class Fitness:
             return pages
         return tuple(_resampled(page, price.seen_scale) for page in pages)
 
-    def measure(
-        self, config: RenderConfig, price: Price, rivals: Sequence[Rival] = ()
-    ) -> Measured:
+    def measure(self, config: RenderConfig, price: Price, rivals: Sequence[Rival] = ()) -> Measured:
         """Read passages until all are read or racing gives the candidate up.
 
         Args:

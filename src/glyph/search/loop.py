@@ -11,7 +11,7 @@ one in a single run would have.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,9 +39,7 @@ CONVERGED_GAIN = 0.005
 class Proposer(Protocol):
     """A language model that proposes, or anything else that reads the history and suggests."""
 
-    def next(
-        self, records: Sequence[Record], rng: np.random.Generator
-    ) -> Offspring | None:
+    def next(self, records: Sequence[Record], rng: np.random.Generator) -> Offspring | None:
         """Return a proposal, or None when there is none to be had now."""
         ...
 
@@ -169,9 +167,7 @@ class Search:
             self._study.fail(claim, "interrupted")
             raise
 
-    def _reason_to_stop(
-        self, records: Sequence[Record], budget: Budget, end: float | None
-    ) -> str:
+    def _reason_to_stop(self, records: Sequence[Record], budget: Budget, end: float | None) -> str:
         if budget.evaluations is not None and len(records) >= budget.evaluations:
             return f"budget of {budget.evaluations} evaluations"
         if end is not None and time.monotonic() >= end:
@@ -212,9 +208,7 @@ class Search:
                 break
         return None, None
 
-    def _refusal(
-        self, found: _Priced, key: str, taken: set[str], records: Sequence[Record]
-    ) -> str:
+    def _refusal(self, found: _Priced, key: str, taken: set[str], records: Sequence[Record]) -> str:
         """Return why a proposal is not worth reading, or ""."""
         if key in taken:
             return "duplicate: its pages were read before"
@@ -241,9 +235,7 @@ class Search:
                 return self._priced(offspring)
             name = choose(rng, list(self._tactics.operators), outcomes(records))
         breed = self._tactics.operators[name]
-        pool = [
-            self._priced(breed(rng, self._space, parents)) for _ in range(self._tactics.pool)
-        ]
+        pool = [self._priced(breed(rng, self._space, parents)) for _ in range(self._tactics.pool)]
         return self._most_promising([found for found in pool if found is not None], records)
 
     def _next_seed(self) -> Offspring | None:
@@ -277,9 +269,7 @@ class Search:
         ]
         return list({parent.number: parent for parent in chosen}.values())
 
-    def _most_promising(
-        self, pool: Sequence[_Priced], records: Sequence[Record]
-    ) -> _Priced | None:
+    def _most_promising(self, pool: Sequence[_Priced], records: Sequence[Record]) -> _Priced | None:
         if len(pool) <= 1:
             return pool[0] if pool else None
         surrogate = Surrogate([

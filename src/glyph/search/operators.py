@@ -172,9 +172,7 @@ OPERATORS: dict[str, Breed] = {
 }
 
 
-def _savings(
-    rng: np.random.Generator, space: Space, values: Values
-) -> list[tuple[str, object]]:
+def _savings(rng: np.random.Generator, space: Space, values: Values) -> list[tuple[str, object]]:
     """Return the changes that may save tokens, as far as their fields may change."""
     genes = space.by_name
     font_pt = values.get("font_size_pt", 9.0)

@@ -98,7 +98,8 @@ class Readings:
             # Not remembered: an endpoint that is down now may answer later.
             return Reading("", str(error))
         self._cache.execute(
-            "INSERT OR REPLACE INTO readings VALUES (?, ?)", (key, json.dumps({"text": reading.text}))
+            "INSERT OR REPLACE INTO readings VALUES (?, ?)",
+            (key, json.dumps({"text": reading.text})),
         )
         return reading
 

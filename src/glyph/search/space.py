@@ -163,7 +163,7 @@ class Space:
             ConfigError: A fixed field is unknown or its value never makes a page.
         """
         held = dict(fixed or {})
-        RenderConfig().replace(**{k: v for k, v in held.items() if k not in ("line_height_pt",)})
+        _check_names(held)
         families = trained_families() if families is None else families
         genes = tuple(
             gene for gene in _all_genes(grid_px, tuple(families)) if gene.name not in held
@@ -194,12 +194,7 @@ class Space:
         Raises:
             ConfigError: An unknown field, a value of another kind, or a page nobody can read.
         """
-        unknown = [key for key in values if key not in field_specs()]
-        if unknown:
-            hint = nearest(unknown[0], self.by_name)
-            raise ConfigError(
-                f"unknown field '{unknown[0]}'" + (f"; did you mean {hint}?" if hint else ".")
-            )
+        _check_names(values)
         fixed = dict(self.fixed)
         merged = {**RenderConfig().to_dict(), **values, **fixed}
         for gene in self.genes:
@@ -262,11 +257,7 @@ def trained_families() -> tuple[str, ...]:
 
 
 def _all_genes(grid_px: int, families: tuple[str, ...]) -> Iterable[Gene]:
-    palettes = [
-        palette
-        for theme in THEME_PRIORS.values()
-        for palette, _ in theme.palettes
-    ]
+    palettes = [palette for theme in THEME_PRIORS.values() for palette, _ in theme.palettes]
     choices: dict[str, tuple[Any, ...]] = {
         "font_family": families,
         "newline_marker": ("", *(marker for marker, _ in NEWLINE_MARKERS)),
@@ -288,6 +279,16 @@ def _all_genes(grid_px: int, families: tuple[str, ...]) -> Iterable[Gene]:
             yield Gene(**common, kind="flag", choices=(False, True))
         else:
             yield Gene(**common, kind="choice", choices=choices.get(name) or spec.choices)
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    known = field_specs()
+    for key in values:
+        if key not in known:
+            hint = nearest(key, known)
+            raise ConfigError(
+                f"unknown field '{key}'" + (f"; did you mean {hint}?" if hint else ".")
+            )
 
 
 def _mend_contrast(values: Values) -> None:

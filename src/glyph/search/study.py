@@ -117,7 +117,7 @@ class SearchStudy:
         self._space = space
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._records: dict[int, Record] = {}
-        self._distributions = _distributions(space)
+        self._distributions = distributions_of(space)
         self._study = optuna.create_study(
             study_name=STUDY_NAME,
             storage=storage,
@@ -130,7 +130,9 @@ class SearchStudy:
             if self._study.get_trials(deepcopy=False):
                 raise ConfigError(f"{where} holds a study that is none of ours; choose another.")
             self._study.set_user_attr(IDENTITY, asdict(identity))
-            self._study.set_metric_names(["accuracy", "ratio"])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._study.set_metric_names(["accuracy", "ratio"])
         elif known != asdict(identity):
             raise ConfigError(_difference(known, asdict(identity), where))
         self.give_up_stale()
@@ -336,7 +338,8 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-def _distributions(space: Space) -> dict[str, BaseDistribution]:
+def distributions_of(space: Space) -> dict[str, BaseDistribution]:
+    """Return the genes as Optuna's distributions."""
     found: dict[str, BaseDistribution] = {}
     for gene in space.genes:
         if gene.kind == "number":
@@ -361,5 +364,3 @@ def _measured(values: dict[str, Any]) -> Measured:
             "failures": tuple(values["failures"]),
         }
     )
-
-

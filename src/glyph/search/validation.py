@@ -112,7 +112,7 @@ class SetSize:
     """
 
     num_passages: int = 4
-    passage_chars: int = 240
+    passage_chars: int = 200
     with_cross_page: bool = False
 
 
@@ -141,7 +141,7 @@ def questions_from_texts(
         >>> sorted({question.kind for passage in found.passages for question in passage.questions})
         ['cloze', 'first', 'last', 'nth', 'number', 'readback', 'uuid', 'word']
     """
-    _check_length(texts)
+    check_texts(texts)
     draw = random.Random(f"glyph-validation-{seed}")
     kinds = (("number", "word"), ("uuid", "number"))
     passages = [
@@ -200,7 +200,12 @@ def questions_from_jsonl(
 # -- passages --------------------------------------------------------------------------------
 
 
-def _check_length(texts: Sequence[str]) -> None:
+def check_texts(texts: Sequence[str]) -> None:
+    """Refuse texts that are too short to ask about.
+
+    Raises:
+        DocumentError: They hold fewer than `MIN_CHARS` characters together.
+    """
     num_chars = sum(len(text.strip()) for text in texts)
     if num_chars < MIN_CHARS:
         raise DocumentError(
@@ -214,7 +219,7 @@ def _passage(
 ) -> Passage:
     asked = [_needle(draw, kind) for kind in needles]
     room = max(num_chars - sum(len(sentence) + 1 for sentence, _ in asked), 60)
-    body = _cut(draw, texts, room)
+    body = cut_of(draw, texts, room)
     pieces = _SENTENCE_END.split(body)
     cloze = _cloze(draw, pieces)
     for sentence, _ in asked:
@@ -235,7 +240,7 @@ def _passage(
     return Passage(text, tuple(questions))
 
 
-def _cut(draw: random.Random, texts: Sequence[str], num_chars: int) -> str:
+def cut_of(draw: random.Random, texts: Sequence[str], num_chars: int) -> str:
     """Return about `num_chars` of one of the texts, from a word's start to a word's end."""
     text = draw.choices(texts, weights=[len(text.strip()) for text in texts])[0].strip()
     start = draw.randrange(max(len(text) - num_chars, 0) + 1)
@@ -284,7 +289,7 @@ def _slice(draw: random.Random, text: str, place: str) -> Question:
 def _cross_page(draw: random.Random, texts: Sequence[str]) -> Passage:
     sentence, asked = _needle(draw, "number")
     question = Question("crosspage", asked.text, asked.expected, asked.scoring)
-    return Passage(_cut(draw, texts, PRICED_CHARS // 4), (question,), straddling=sentence)
+    return Passage(cut_of(draw, texts, PRICED_CHARS // 4), (question,), straddling=sentence)
 
 
 # -- labelled questions ----------------------------------------------------------------------
