@@ -2,7 +2,7 @@
 
     python benchmarks/search.py TEXT... --held-out TEXT... [--seeds 5] [--evaluations 200] [--quick]
 
-All strategies measure candidates with the same code: same space, repairs, validation set, racing and
+    python benchmarks/search.py TEXT... --held-out TEXT... [--seeds 5] [--evaluations 200]
 reader. A seed draws another validation set and other random choices. What the reader said is kept
 in the folder, so that a stopped run continues where it was and strategies share equal pages.
 

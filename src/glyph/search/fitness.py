@@ -2,8 +2,8 @@
 
 Compression is exact and needs no reader: the user's text is laid out and priced. Accuracy is read:
 passages are rendered, the reader answers, answers are marked. Passages come in rungs, each twice
-as long as the one before; after a rung, a candidate that a rival of the same or a higher ratio beats
-by more than chance on the same questions is read no further.
+as long as the one before; after a rung, a candidate is read no further when a rival of the same or
+a higher ratio beats it by more than chance on the same questions.
 
 A reader with no vision model of its own is shown what the priced model would see: where that model
 resamples a page, so are the pages read. A search would else find sizes that are billed small and

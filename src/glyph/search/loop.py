@@ -2,8 +2,8 @@
 
 It is a steady state: each candidate is bred from all that is known when its turn comes, so that
 workers need not wait for each other, and a generation is only a way of counting. Random choices
-depend on the seed and the trial's number alone; a search that was stopped and continued proposes what
-one in a single run would have.
+depend on the seed and the trial's number alone; a search that was stopped and continued proposes
+what one in a single run would have.
 
     seeds and draws ─► bandit picks an operator ─► offspring, priced ─► best by expected gain
           ▲                                                                     │

@@ -31,9 +31,11 @@ MAX_NOTES = 20
 RATIOS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;padding:0 1rem}
+body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;
+padding:0 1rem}
 h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #d0d7de}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.25rem .7rem;text-align:right;
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+th,td{padding:.25rem .7rem;text-align:right;
 border-bottom:1px solid #d0d7de}th:first-child,td:first-child{text-align:left}td.t{text-align:left}
 img{max-width:100%}.step{display:flex;gap:1rem;margin:1rem 0;align-items:flex-start}
 .step img{border:1px solid #d0d7de;flex:none;max-width:26rem}.dim{color:#59636e}
@@ -114,9 +116,9 @@ def _summary(records: Sequence[Record], best: Record, story: dict[str, Any]) -> 
         f"[{measured.accuracy_low:.1%}, {measured.accuracy_high:.1%}] at "
         f"<b>{measured.price.ratio:.2f}</b> text tokens for each visual token of "
         f"{escape(str(story['model']))}.</p>"
-        f"<p>{len(records)} candidates were measured, {sum(r.measured.is_full for r in records)} of "
-        f"them to the end; {sum(r.measured.seconds for r in records):.0f} s of reading. Stopped by "
-        f"{escape(str(story['stopped_by']))}. Questions: {escape(str(story['questions']))}. "
+        f"<p>{len(records)} candidates were measured, {sum(r.measured.is_full for r in records)} "
+        f"of them to the end; {sum(r.measured.seconds for r in records):.0f} s of reading. "
+        f"Stopped by {escape(str(story['stopped_by']))}. Questions: {escape(str(story['questions']))}. "
         f"Proposed by {escape(str(story['proposer']))}.</p>"
         f'<p class="dim">Use it: <code>glyph render FILE --preset best.toml</code></p>'
     )
@@ -228,8 +230,8 @@ def _questions_table(best: Record, story: dict[str, Any]) -> str:
         for kind, score in best.measured.by_kind
     )
     return (
-        f"<p>{len(best.measured.scores)} questions, {escape(str(story['questions']))}; every answer "
-        "was read from rendered pages. Of the chosen candidate, by kind of question:</p>"
+        f"<p>{len(best.measured.scores)} questions, {escape(str(story['questions']))}; every "
+        "answer was read from rendered pages. Of the chosen candidate, by kind of question:</p>"
         f"<table>{rows}</table>"
     )
 

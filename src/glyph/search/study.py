@@ -319,8 +319,8 @@ def _difference(known: dict[str, Any], asked: dict[str, Any], where: str) -> str
     }
     found = [meanings[key] for key in meanings if known.get(key) != asked[key]]
     return (
-        f"the study in {where} was made with {' and '.join(found)}; its results cannot be compared. "
-        "Nothing was changed. Give the same inputs to continue it, or another --out."
+        f"the study in {where} was made with {' and '.join(found)}; its results cannot be "
+        "compared. Nothing was changed. Give the same inputs to continue it, or another --out."
     )
 
 
@@ -353,14 +353,11 @@ def distributions_of(space: Space) -> dict[str, BaseDistribution]:
 
 def _measured(values: dict[str, Any]) -> Measured:
     price = values["price"]
-    return Measured(
-        **{
-            **values,
-            "price": Price(
-                price["text_tokens"], price["visual_tokens"], tuple(price["seen_scale"])
-            ),
-            "scores": tuple(values["scores"]),
-            "by_kind": tuple((kind, score) for kind, score in values["by_kind"]),
-            "failures": tuple(values["failures"]),
-        }
-    )
+    known = Price(price["text_tokens"], price["visual_tokens"], tuple(price["seen_scale"]))
+    changed: dict[str, Any] = {
+        "price": known,
+        "scores": tuple(values["scores"]),
+        "by_kind": tuple((kind, score) for kind, score in values["by_kind"]),
+        "failures": tuple(values["failures"]),
+    }
+    return Measured(**{**values, **changed})

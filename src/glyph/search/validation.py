@@ -23,7 +23,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, cast
 
 from glyph.errors import ConfigError, DocumentError
 from glyph.search.scoring import Scoring
@@ -297,13 +297,14 @@ def _cross_page(draw: random.Random, texts: Sequence[str]) -> Passage:
 
 def _labelled(line: str, where: str) -> tuple[str, tuple[str, ...], str]:
     try:
-        values = json.loads(line)
-    except ValueError as error:
+        parsed = json.loads(line)
+    except (ValueError, RecursionError) as error:
         raise DocumentError(f"{where} is no JSON: {error}.") from None
-    question = values.get("question") if isinstance(values, dict) else None
-    answers = values.get("answers") if isinstance(values, dict) else None
-    is_list = isinstance(answers, list) and answers and all(isinstance(a, str) for a in answers)
-    if not isinstance(question, str) or not question.strip() or not is_list:
+    values = cast(dict[str, Any], parsed) if isinstance(parsed, dict) else {}
+    question, answers = values.get("question"), values.get("answers")
+    given = cast(list[Any], answers) if isinstance(answers, list) else []
+    right = tuple(answer for answer in given if isinstance(answer, str) and answer.strip())
+    if not isinstance(question, str) or not question.strip() or not right:
         raise DocumentError(
             f"{where} needs 'question', a text, and 'answers', a list of texts; "
             f"given was {line.strip()[:80]!r}."
@@ -311,7 +312,7 @@ def _labelled(line: str, where: str) -> tuple[str, tuple[str, ...], str]:
     context = values.get("context", "")
     if not isinstance(context, str):
         raise DocumentError(f"{where}: 'context' is no text.")
-    return question, tuple(answers), context
+    return question, right, context
 
 
 def _surroundings(
