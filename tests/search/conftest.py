@@ -6,27 +6,15 @@ from pathlib import Path
 
 import pytest
 from json_endpoint import Served, serving
+from search_texts import TINY, prose
 
 from glyph import RenderConfig
-from glyph.probe import ARTICLES, NOUNS, PLACES, VERBS
 from glyph.readers.ocr import OcrReader
 from glyph.search.fitness import Fitness, Measured, Price
 from glyph.search.readings import Readings
 from glyph.search.space import Space
 from glyph.search.study import Record
-from glyph.search.validation import SetSize, questions_from_texts
-
-TINY = SetSize(num_passages=2, passage_chars=160)
-
-
-def prose(num_sentences: int = 200) -> str:
-    """Return sentences that a reader can read and nobody has read before."""
-    return " ".join(
-        f"{ARTICLES[i % 6].title()} {NOUNS[i * 7 % len(NOUNS)]} {VERBS[i * 5 % len(VERBS)]} "
-        f"{ARTICLES[i * 3 % 6]} {NOUNS[(i * 11 + 3) % len(NOUNS)]} {PLACES[i % len(PLACES)]}."
-        + ("\n" if i % 9 == 8 else "")
-        for i in range(num_sentences)
-    )
+from glyph.search.validation import questions_from_texts
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ what one in a single run would have.
           └── front, history ◄── record ◄── reading with racing ◄── claim ◄─────┘
 """
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -189,10 +190,9 @@ class Search:
         taken = self._study.taken()
         if budget is not None and len(taken) >= budget:
             return None, None
-        salt = self._study.num_running * (abs(hash(id(self))) % 1000 + 1)
-        for attempt in range(MAX_ATTEMPTS):
-            rng = np.random.default_rng([self._seed, self._study.num_trials, attempt, salt])
-            found = self._propose(rng, records)
+        # Processes that look at the same moment must not propose the same.
+        salt = self._study.num_running * os.getpid()
+        for found in self._proposals(records, salt):
             if found is None:
                 continue
             key = self._fitness.page_key(found.config, found.price)
@@ -220,10 +220,19 @@ class Search:
             return f"hopeless: ratio {ratio:.2f}, and {perfect:.2f} was read without an error"
         return ""
 
+    def _proposals(self, records: Sequence[Record], salt: int) -> Iterator[_Priced | None]:
+        """Yield what might be read next: presets first, then what the operators make.
+
+        Presets that were read before take no part in counting attempts, so that a continued search
+        draws what an unbroken one would have.
+        """
+        while (seed := self._next_seed()) is not None:
+            yield self._priced(seed)
+        for attempt in range(MAX_ATTEMPTS):
+            draw = [self._seed, self._study.num_trials, attempt, salt]
+            yield self._propose(np.random.default_rng(draw), records)
+
     def _propose(self, rng: np.random.Generator, records: Sequence[Record]) -> _Priced | None:
-        seed = self._next_seed()
-        if seed is not None:
-            return self._priced(seed)
         if len(records) < self._tactics.population // 2 or len(records) < 2:
             return self._priced(immigrant(rng, self._space, []))
         parents = self._parents(rng, records)

@@ -118,13 +118,19 @@ class SearchStudy:
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._records: dict[int, Record] = {}
         self._distributions = distributions_of(space)
-        self._study = optuna.create_study(
-            study_name=STUDY_NAME,
-            storage=storage,
-            sampler=RandomSampler(),
-            directions=["maximize", "maximize"],
-            load_if_exists=True,
-        )
+        # Looked at before anything is written, so that a study of others stays as it is.
+        if STUDY_NAME in optuna.get_all_study_names(storage):
+            self._study = optuna.load_study(
+                study_name=STUDY_NAME, storage=storage, sampler=RandomSampler()
+            )
+        else:
+            self._study = optuna.create_study(
+                study_name=STUDY_NAME,
+                storage=storage,
+                sampler=RandomSampler(),
+                directions=["maximize", "maximize"],
+                load_if_exists=True,
+            )
         known = self._study.user_attrs.get(IDENTITY)
         if known is None:
             if self._study.get_trials(deepcopy=False):
