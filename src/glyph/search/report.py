@@ -118,7 +118,8 @@ def _summary(records: Sequence[Record], best: Record, story: dict[str, Any]) -> 
         f"{escape(str(story['model']))}.</p>"
         f"<p>{len(records)} candidates were measured, {sum(r.measured.is_full for r in records)} "
         f"of them to the end; {sum(r.measured.seconds for r in records):.0f} s of "
-        f"reading. Stopped by {escape(str(story['stopped_by']))}. Questions: {escape(str(story['questions']))}. "
+        f"reading. Stopped by {escape(str(story['stopped_by']))}. "
+        f"Questions: {escape(str(story['questions']))}. "
         f"Proposed by {escape(str(story['proposer']))}.</p>"
         f'<p class="dim">Use it: <code>glyph render FILE --preset best.toml</code></p>'
     )
