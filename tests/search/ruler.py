@@ -51,16 +51,15 @@ class Ruler:
 
 
 def questions() -> str:
-    return "\n".join(
-        json.dumps(
-            {
-                "question": f"Are lines at least {height} pixels high?",
-                "answers": ["yes"],
-                "context": TEXT[100 * i : 100 * i + 80],
-            }
-        )  # fmt: skip
+    lines = [
+        {
+            "question": f"Are lines at least {height} pixels high?",
+            "answers": ["yes"],
+            "context": TEXT[100 * i : 100 * i + 80],
+        }
         for i, height in enumerate(HEIGHTS_PX)
-    )
+    ]
+    return "\n".join(map(json.dumps, lines))
 
 
 def ruler_fitness(folder: Path, wait_s: float = 0.0) -> Fitness:

@@ -14,7 +14,7 @@ from glyph.search.fitness import Fitness
 from glyph.search.loop import Budget, Search, Tactics, front_of
 from glyph.search.proposer import LlmProposer
 from glyph.search.readings import Readings
-from glyph.search.report import write_report
+from glyph.search.report import thumbnail, write_report
 from glyph.search.space import Space
 from glyph.search.study import Identity, Record, SearchStudy, open_storage
 from glyph.search.validation import (
@@ -138,7 +138,12 @@ def search(
     )
     proposer = None
     if endpoint is not None:
-        proposer = LlmProposer(endpoint, space, settings.out / PROPOSALS)
+        proposer = LlmProposer(
+            endpoint,
+            space,
+            settings.out / PROPOSALS,
+            lambda record: thumbnail(record.config, validation.priced_text),
+        )
     try:
         engine = Search(
             study, space, fitness, seed=settings.seed, proposer=proposer, tactics=settings.tactics
