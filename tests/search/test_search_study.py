@@ -12,7 +12,7 @@ import pytest
 from ruler import ruler_fitness
 
 from glyph import ConfigError, RenderConfig
-from glyph.errors import ReaderError
+from glyph.errors import ReaderError, UpstreamError
 from glyph.presets import load_preset
 from glyph.search.bandit import Outcome, choose
 from glyph.search.choosing import Wish, choose_best, write_choice
@@ -166,7 +166,7 @@ class Dead:
     name = "dead"
 
     def answer(self, request: object) -> None:
-        raise ReaderError("the endpoint is down")
+        raise UpstreamError("the endpoint is down")
 
     transcribe = answer
 
@@ -293,3 +293,26 @@ def test_the_preset_holds_config_and_provenance_and_loads(
     assert tables["provenance"]["accuracy_interval_95"] == [0.88, 1]
     front = json.loads((tmp_path / "front.json").read_text())["front"]
     assert [entry["trial"] for entry in front] == [3, 2, 1, 0]
+
+
+class Picky(Dead):
+    """A reader that knows no style at all, and says so without any endpoint."""
+
+    name = "picky"
+
+    def answer(self, request: object) -> None:
+        raise ReaderError("this style is not known")
+
+    transcribe = answer
+
+
+def test_a_reader_that_knows_no_style_ends_the_search_after_a_generation(
+    tmp_path: Path, space: Space
+) -> None:
+    fitness = ruler_fitness(tmp_path)
+    readings = Readings(Picky(), tmp_path / "p.sqlite")  # type: ignore[arg-type]
+    picky = Fitness(fitness.validation, readings, "glm-4.1v", sees_itself=False)
+    study = study_in(tmp_path, space)
+    with pytest.raises(ReaderError, match=r"20 candidates in a row.*style is not known"):
+        list(Search(study, space, picky).run(Budget(100, patience=None)))
+    assert {record.point[0] for record in study.records()} == {0.0}

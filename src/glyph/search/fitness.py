@@ -83,6 +83,7 @@ class Measured:
         num_failed: Questions without an answer; they score 0.
         tokens: Tokens the reader spent, where it says.
         seconds: Wall time.
+        num_down: Of those without an answer, the ones for which the reader's endpoint was down.
     """
 
     accuracy: float
@@ -96,11 +97,17 @@ class Measured:
     num_failed: int
     tokens: int
     seconds: float
+    num_down: int = 0
 
     @property
     def is_unread(self) -> bool:
-        """Whether the reader failed on every question, which says nothing about the config."""
+        """Whether the reader gave no answer at all."""
         return self.num_failed == len(self.scores)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the endpoint was down throughout, which says nothing about the config."""
+        return self.num_down == len(self.scores)
 
 
 class Fitness:
@@ -208,6 +215,7 @@ class Fitness:
             num_failed=len(errors),
             tokens=sum(reading.tokens for _, _, reading in marks),
             seconds=time.perf_counter() - begin,
+            num_down=sum(reading.is_down for _, _, reading in marks),
         )
 
     def _ask(

@@ -32,6 +32,7 @@ from glyph.tokens import resolve_model
 READINGS = "readings.sqlite"
 PROPOSALS = "proposals.jsonl"
 WRITTEN = "llm"
+LOCAL_READERS = ("ocr", "nano")
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def search(
     _check(settings)
     model = _model(reader, settings.model)
     space = Space.build(model.name, model.grid_px, fixed=settings.fixed)
-    is_remote = ":" in reader.name
+    is_remote = has_own_eyes(reader.name)
     size = settings.size or (LARGE if is_remote else SMALL)
     validation = _validation(texts, settings, size, endpoint)
     identity = Identity(space.digest, validation.digest, reader.name, model.name)
@@ -177,6 +178,16 @@ def search(
         )  # fmt: skip
     finally:
         readings.close()
+
+
+def has_own_eyes(reader: str) -> bool:
+    """Whether a reader is a model behind an endpoint, which resamples pages by itself.
+
+    Example:
+        >>> has_own_eyes("openai:gpt-5.4"), has_own_eyes("nano:folder"), has_own_eyes("ocr")
+        (True, False, False)
+    """
+    return ":" in reader and reader.partition(":")[0] not in LOCAL_READERS
 
 
 def _check(settings: Settings) -> None:

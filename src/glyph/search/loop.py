@@ -29,8 +29,12 @@ from glyph.search.study import Claim, Record, SearchStudy
 from glyph.search.surrogate import Surrogate, features
 
 LLM = "llm"
-MAX_FAILURES = 3
-"""Candidates in a row on which the reader failed throughout, before the search gives up."""
+MAX_DOWN = 3
+"""Candidates in a row for which the reader's endpoint was down, before the search gives up."""
+
+MAX_UNREAD = 20
+"""Candidates in a row on which the reader gave no answer at all, before the search gives up. A reader
+may refuse styles it does not know, so that single ones just score nothing."""
 
 MAX_ATTEMPTS = 200
 CONVERGED_GAIN = 0.005
@@ -134,7 +138,7 @@ class Search:
             ReaderError: The reader fails throughout.
         """
         end = None if budget.seconds is None else time.monotonic() + budget.seconds
-        failed: list[str] = []
+        num_down = num_unread = 0
         while True:
             records = self._study.records()
             self.stopped_by = self._reason_to_stop(records, budget, end)
@@ -147,17 +151,18 @@ class Search:
                 )
                 return
             measured = self._measure(claim, price, records)
-            if measured.is_unread:
-                failed.append(measured.failures[0])
+            num_down = num_down + 1 if measured.is_down else 0
+            num_unread = num_unread + 1 if measured.is_unread else 0
+            if measured.is_down:
                 self._study.fail(claim, measured.failures[0])
-                if len(failed) >= MAX_FAILURES:
-                    raise ReaderError(
-                        f"the reader failed on {len(failed)} candidates in a row; the last time: "
-                        f"{failed[-1]} What was measured is kept; run again to continue."
-                    )
-                continue
-            failed.clear()
-            yield self._study.finish(claim, measured)
+            else:
+                yield self._study.finish(claim, measured)
+            if num_down >= MAX_DOWN or num_unread >= MAX_UNREAD:
+                raise ReaderError(
+                    f"the reader failed on {max(num_down, num_unread)} candidates in a row; the "
+                    f"last time: {measured.failures[-1]} What was measured is kept; run again to "
+                    "continue."
+                )
 
     def _measure(self, claim: Claim, price: Price, records: Sequence[Record]) -> Measured:
         rivals = [record.rival for record in records if record.measured.is_full]

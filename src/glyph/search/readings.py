@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glyph.errors import BudgetError, ConfigError, ReaderError
+from glyph.errors import BudgetError, ConfigError, ReaderError, UpstreamError
 from glyph.pages import Page
 from glyph.readers import Reader, Request
 
@@ -29,12 +29,14 @@ class Reading:
         error: Why there is none; "" when there is.
         tokens: Tokens the reader spent, where it says.
         is_cached: Whether the reader was not asked again.
+        is_down: Whether the endpoint behind the reader failed, which says nothing about pages.
     """
 
     text: str
     error: str = ""
     tokens: int = 0
     is_cached: bool = False
+    is_down: bool = False
 
 
 class Readings:
@@ -96,7 +98,7 @@ class Readings:
             reading = self._ask(pages, question)
         except (ReaderError, BudgetError) as error:
             # Not remembered: an endpoint that is down now may answer later.
-            return Reading("", str(error))
+            return Reading("", str(error), is_down=isinstance(error, UpstreamError))
         self._cache.execute(
             "INSERT OR REPLACE INTO readings VALUES (?, ?)",
             (key, json.dumps({"text": reading.text})),
