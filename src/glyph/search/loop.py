@@ -33,8 +33,8 @@ MAX_DOWN = 3
 """Candidates in a row for which the reader's endpoint was down, before the search gives up."""
 
 MAX_UNREAD = 20
-"""Candidates in a row on which the reader gave no answer at all, before the search gives up. A reader
-may refuse styles it does not know, so that single ones just score nothing."""
+"""Candidates in a row on which the reader gave no answer at all, before the search gives up.
+A reader may refuse styles it does not know, so that single ones just score nothing."""
 
 MAX_ATTEMPTS = 200
 CONVERGED_GAIN = 0.005
