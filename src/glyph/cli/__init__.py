@@ -1,6 +1,6 @@
 """The command line: every verb is a few lines over `glyph.api`.
 
-    glyph render | measure | ask | read | probe | presets | models | doctor | demo | train
+    glyph render | measure | ask | read | probe | search | presets | models | doctor | demo | train
 
 Modules of the package are imported when a verb runs, so that `glyph --help` is quick.
 """
@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from glyph.cli import demo, names, pages, reading, train, transcribing
+from glyph.cli import demo, names, pages, reading, search, train, transcribing
 from glyph.cli.console import INTERRUPTED, Verb
 
 TERMINATED = 143
@@ -41,6 +41,7 @@ _add("measure", pages.measure, "glyph measure book.txt -m glm-4.5v -m claude-son
 _add("ask", reading.ask, 'glyph ask notes.md "When does the lease end?" --reader ocr')
 _add("read", transcribing.read, "glyph read book.txt --page 2 --line 7 --reader nano")
 _add("probe", reading.probe, "glyph probe --preset aligned-28 --reader ocr")
+_add("search", search.search, "glyph search book.txt --reader ocr --budget small --out runs/book")
 _add("presets", names.presets, "glyph presets --model gemini-3-flash")
 _add("models", names.models, "glyph models qwen")
 _add("doctor", reading.doctor, "glyph doctor --json")
