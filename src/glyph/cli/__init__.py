@@ -1,6 +1,6 @@
 """The command line: every verb is a few lines over `glyph.api`.
 
-    glyph render | measure | ask | read | probe | presets | models | doctor | demo | train
+    glyph render | measure | ask | read | probe | eval | bench | presets | models | doctor | demo | train
 
 Modules of the package are imported when a verb runs, so that `glyph --help` is quick.
 """
@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from glyph.cli import demo, names, pages, reading, train, transcribing
+from glyph.cli import demo, evaluate, names, pages, reading, train, transcribing
 from glyph.cli.console import INTERRUPTED, Verb
 
 TERMINATED = 143
@@ -44,6 +44,7 @@ _add("probe", reading.probe, "glyph probe --preset aligned-28 --reader ocr")
 _add("presets", names.presets, "glyph presets --model gemini-3-flash")
 _add("models", names.models, "glyph models qwen")
 _add("doctor", reading.doctor, "glyph doctor --json")
+_add("eval", evaluate.evaluate, "glyph eval ruler --reader ocr --lengths 1024 -n 2 -o runs")
 _add("demo", demo.demo, "glyph demo --out demo")
 app.add_typer(train.app, name="train")
 

@@ -9,6 +9,7 @@ again by the next run.
 import asyncio
 import hashlib
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,6 +155,7 @@ class _Worker:
         self._on_progress = on_progress
         self._stopped: Exception | None = None
         self._unwritten: list[Record] = []
+        self._lock = threading.Lock()
 
     async def run(self, todo: Sequence[tuple[str, Example]]) -> None:
         """Work through the examples; after a fatal error those under way are still recorded."""
@@ -170,21 +172,22 @@ class _Worker:
             if self._stopped is not None:
                 return
             try:
-                record = await self._answer(key, example)
+                await self._answer(key, example)
             except UpstreamError as error:
                 self._stopped = self._stopped or error
                 return
-            self._keep(record)
 
     def _keep(self, record: Record) -> None:
-        self._done[record.key] = record
-        self._failed += record.status == "failed"
-        try:
-            self._journal.append(record)
-        except EvaluationError as error:
-            self._stopped = self._stopped or error
-            self._unwritten.append(record)
-        self._report()
+        """Record an answer; called in the thread it arrived in, so that no cancelling loses it."""
+        with self._lock:
+            self._done[record.key] = record
+            self._failed += record.status == "failed"
+            try:
+                self._journal.append(record)
+            except EvaluationError as error:
+                self._stopped = self._stopped or error
+                self._unwritten.append(record)
+            self._report()
 
     def _rescue(self) -> None:
         """Write what was answered but not written; what still has no room goes to stderr."""
@@ -200,7 +203,7 @@ class _Worker:
 
     # -- one example -------------------------------------------------------------------------
 
-    async def _answer(self, key: str, example: Example) -> Record:
+    async def _answer(self, key: str, example: Example) -> None:
         attempt = 0
         while True:
             try:
@@ -209,20 +212,20 @@ class _Worker:
                 if error.status in FATAL_STATUSES:
                     raise
                 if attempt >= self._settings.retries or not _is_passing(error):
-                    return _failure(key, example, str(error))
+                    return self._keep(_failure(key, example, str(error)))
             except (BudgetError, ReaderError) as error:
-                return _failure(key, example, str(error))
+                return self._keep(_failure(key, example, str(error)))
             await asyncio.sleep(min(FIRST_WAIT_S * 2**attempt, MAX_WAIT_S))
             attempt += 1
 
-    def _ask(self, key: str, example: Example) -> Record:
+    def _ask(self, key: str, example: Example) -> None:
         shown = self._showing.pages_of(example)
         settings = self._settings
         shown = apply_condition(
             settings.condition, example, shown, settings.seed, self._showing.count
         )
         answer = self._answerer.answer(example, shown)
-        return _record(key, example, shown, answer)
+        self._keep(_record(key, example, shown, answer))
 
 
 def _is_passing(error: UpstreamError) -> bool:
