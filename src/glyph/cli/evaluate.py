@@ -22,6 +22,10 @@ DEFAULT_CONCURRENCY = 8
 """Requests to an endpoint at the same time; readers on this machine answer one by one."""
 
 DEFAULT_OUT = Path("evaluation")
+SHOWN_COLUMNS = (
+    "shown as", "preset", "failed", "mean over subsets", "mean over categories", "silent errors",
+    "ratio", "USD", "against pages",
+)  # fmt: skip
 
 
 def evaluate(
@@ -237,21 +241,31 @@ def _print(loaded: "LoadedTask", rows: "list[Row]", out: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from glyph.evaluate.report import cells, header
+    from glyph.evaluate.report import COLUMNS, cells
 
     console = make_console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, name in enumerate(header()):
-        table.add_column(name, justify="left" if i < 2 else "right", no_wrap=i > 0)
+    # The reader stands in the title; what is left fits a terminal.
+    kept = [COLUMNS.index(name) for name in SHOWN_COLUMNS]
+    for name in SHOWN_COLUMNS:
+        is_text = name in ("shown as", "preset")
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=is_text)
     for row in rows:
-        table.add_row(*map(Text, cells(row)))
-    title = f"{loaded.name}: {rows[0].summary.examples} examples, contexts of {loaded.source}"
+        values = cells(row)
+        table.add_row(*(Text(values[i]) for i in kept))
+    first = rows[0]
+    title = (
+        f"{loaded.name}: {first.summary.reader}, {first.summary.examples} examples, contexts of "
+        f"{loaded.source}"
+    )
     console.print(Text(title, style="bold"))
     console.print(table)
     subsets = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     subsets.add_column("subset", style="bold", no_wrap=True)
+    is_sweep = len({row.preset for row in rows}) > 1
     for row in rows:
-        subsets.add_column(f"{row.summary.condition} {row.preset}", justify="right")
+        dpi = f" {row.dpi:g} dpi" if is_sweep else ""
+        subsets.add_column(f"{row.summary.condition}{dpi}", justify="right")
     for name in dict.fromkeys(name for row in rows for name in row.summary.scores):
         subsets.add_row(name, *(_cell(row, name) for row in rows))
     console.print(subsets)

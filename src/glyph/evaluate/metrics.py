@@ -245,6 +245,15 @@ def letter_of(answer: str, choices: Sequence[str]) -> str | None:
     return match[1] if match else None
 
 
+def first_line(metric: Metric) -> Metric:
+    """Return a metric that looks at the first line of an answer only."""
+
+    def shortened(example: Example, answer: str) -> float:
+        return metric(example, answer.lstrip("\n").split("\n")[0])
+
+    return shortened
+
+
 METRICS: dict[str, Metric] = {
     "contains_all": contains_all,
     "contains_any": contains_any,
@@ -254,7 +263,9 @@ METRICS: dict[str, Metric] = {
     "chinese_f1": best_of(chinese_f1),
     "rouge_l": best_of(rouge_l),
     "rouge_l_chinese": best_of(rouge_l_chinese),
-    "classified": classified,
+    "first_line_word_f1": first_line(best_of(word_f1)),
+    "first_line_rouge_l": first_line(best_of(rouge_l)),
+    "first_line_classified": first_line(classified),
     "counted": best_of(counted),
     "retrieved": best_of(retrieved),
     "code_similarity": best_of(code_similarity),

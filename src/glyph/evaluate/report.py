@@ -24,11 +24,7 @@ COLUMNS = (
     "reader", "shown as", "preset", "n", "failed", "mean over subsets", "mean over categories",
     "silent errors", "ratio", "tokens in", "USD", "seconds", "against pages",
 )  # fmt: skip
-
-
-def header() -> tuple[str, ...]:
-    """Return the columns of the table of runs."""
-    return COLUMNS
+"""Of the table of runs."""
 
 
 def cells(row: Row) -> tuple[str, ...]:
