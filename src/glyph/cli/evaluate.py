@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from glyph.evaluate.answering import Answerer
+    from glyph.evaluate.judge import Judge
     from glyph.evaluate.runner import Progress
     from glyph.evaluate.session import Plan, Row
     from glyph.evaluate.task import LoadedTask
@@ -90,6 +91,13 @@ def evaluate(
     price: Annotated[
         str, typer.Option(metavar="IN,OUT", help="US dollars for a million tokens, in and out.")
     ] = "",
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="openai:MODEL",
+            help="Cuts short answers out of responses, for mmlongbench. Default: by rule.",
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on a bad data record.")] = False,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of answers and reports.")
@@ -113,6 +121,7 @@ def evaluate(
         dpis=_numbers(dpi, "dpi"),
         concurrency=concurrency or (DEFAULT_CONCURRENCY if reader.startswith("openai") else 1),
         price=price,
+        judge=_judge(judge, base_url, timeout),
     )  # fmt: skip
     loaded = _load(task, answerer, plan, subset, lengths, num_examples, data or [], strict)
     rows = run_session(loaded, answerer, plan, _progress(loaded, quiet=as_json))
@@ -129,6 +138,15 @@ def _reader_options(reader: str, base_url: str | None, timeout: float) -> dict[s
     if reader.startswith("openai"):
         return {"base_url": base_url, "timeout_s": timeout}
     return {} if base_url is None else {"base_url": base_url}
+
+
+def _judge(name: str | None, base_url: str | None, timeout: float) -> "Judge | None":
+    from glyph.evaluate.judge import judge_with
+    from glyph.readers import open_reader
+
+    if name is None:
+        return None
+    return judge_with(open_reader(name, **_reader_options(name, base_url, timeout)))
 
 
 def _plan(

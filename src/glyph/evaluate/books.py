@@ -8,7 +8,7 @@ evidence, at a drawn place; without, the whole book.
 import random
 from bisect import bisect_right
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +41,23 @@ def load(options: TaskOptions) -> LoadedTask:
     texts: dict[str, str] = {}
     examples: list[Example] = []
     counts: dict[str, int] = {}
+    unplaced: dict[Path, int] = {}
     for i, (file, row) in enumerate(found):
         book = Path(row["book"]).stem
         if book not in subsets or counts.get(book, 0) >= (options.num_examples or len(found)):
             continue
         if options.lengths and not row.get("evidence"):
-            skipped.append(
-                f"{file.name}, question '{row['question']}': no evidence, so no window around it; "
-                "left out. Leave out --lengths to ask about the whole book."
-            )
+            unplaced[file] = unplaced.get(file, 0) + 1
             continue
         if book not in texts:
             texts[book] = _book(book, file, options.data)
         counts[book] = counts.get(book, 0) + 1
         examples += _examples(row, f"{book}-{i}", texts[book], options)
+    skipped += [
+        f"{file}: {number} questions without evidence have no place for a window; left out. Leave "
+        "out --lengths to ask them about the whole book."
+        for file, number in unplaced.items()
+    ]
     return LoadedTask("books", tuple(examples), ", ".join(subsets), tuple(skipped))
 
 
@@ -118,7 +121,7 @@ def window(
         at = text.find(" ", cuts[-1] + CHUNK_CHARS)
         by_length = cuts[-1] + CHUNK_CHARS
         cuts.append(min(at + 1 if 0 < at < by_length + 80 else by_length, high))
-    tokens = [count(text[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    tokens = [count(text[a:b]) for a, b in pairwise(cuts)]
     sums = [0, *accumulate(tokens)]
     first = bisect_right(cuts, span[0]) - 1
     last = next(i for i, cut in enumerate(cuts) if cut >= span[1])

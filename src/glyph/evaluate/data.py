@@ -33,7 +33,9 @@ def read_rows(path: Path, required: Sequence[str], strict: bool) -> tuple[list[R
             continue
         sentence = f"{path}, line {number}: {problem}; left out."
         if strict:
-            raise DocumentError(f"{sentence.removesuffix('; left out.')}. Mend it, or leave out --strict.")
+            raise DocumentError(
+                f"{sentence.removesuffix('; left out.')}. Mend it, or leave out --strict."
+            )
         skipped.append(sentence)
     return rows, skipped
 

@@ -38,6 +38,7 @@ class Record:
         render_s: Seconds to make the pages.
         seconds: Seconds to answer.
         error: Why there is no answer; "" when there is.
+        extracted: The short answer that a judge cut out of it, where there is a judge.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Record:
     render_s: float
     seconds: float
     error: str = ""
+    extracted: str = ""
 
 
 class Journal:

@@ -59,7 +59,7 @@ def load(options: TaskOptions) -> LoadedTask:
     by_task = {file.name.partition(".")[0].removesuffix("_e"): file for file in files}
     present = [name for name in wanted if name in by_task]
     absent = [name for name in wanted if name not in by_task]
-    if options.subsets and absent or not present:
+    if (options.subsets and absent) or not present:
         raise DocumentError(
             f"LongBench task '{absent[0]}' has no file {absent[0]}.jsonl in "
             f"{' and '.join(map(str, options.data))}. Get it from {SOURCE}."

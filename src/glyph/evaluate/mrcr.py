@@ -33,7 +33,19 @@ FIELDS = ("prompt", "answer", "random_string_to_prepend", "n_needles")
 SOURCE = "huggingface.co/datasets/openai/mrcr"
 
 KINDS = ("poem", "short essay", "song", "news article", "speech", "riddle", "letter", "fable")
-_VERBS = "carries follows forgets greets guards hears keeps leaves paints remembers watches".split()
+_VERBS = [
+    "carries",
+    "follows",
+    "forgets",
+    "greets",
+    "guards",
+    "hears",
+    "keeps",
+    "leaves",
+    "paints",
+    "remembers",
+    "watches",
+]
 _OPENINGS = {
     "poem": "O {a} {topic}, the {b} {n} {v} you",
     "short essay": "Of all things {a}, the {topic} is what a {b} {n} {v}",
@@ -107,7 +119,9 @@ def _read(files: list[Path], subsets: tuple[str, ...], options: TaskOptions) -> 
             counts[subset] = counts.get(subset, 0) + 1
             name = f"up to {limit:,} tokens" if limit else f"above {BINS[-1]:,} tokens"
             examples.append(replace(made, category=name))
-    return LoadedTask("mrcr", tuple(examples), ", ".join(each.name for each in files), tuple(skipped))
+    return LoadedTask(
+        "mrcr", tuple(examples), ", ".join(each.name for each in files), tuple(skipped)
+    )
 
 
 def example_of(record: dict[str, Any], id: str, category: str) -> Example:

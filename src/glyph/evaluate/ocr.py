@@ -56,9 +56,7 @@ def load(options: TaskOptions) -> LoadedTask:
     return LoadedTask("ocr", tuple(examples), "drawn texts, Python's reference and library")
 
 
-def _text(
-    kind: str, length: int, count: Callable[[str], int], generator: random.Random
-) -> str:
+def _text(kind: str, length: int, count: Callable[[str], int], generator: random.Random) -> str:
     num_chars = CHARS_OF_TOKEN * length or DEFAULT_CHARS
     text = _MAKERS[kind](num_chars, generator)
     while length and count(text) > length:
@@ -72,9 +70,7 @@ def _words(num_chars: int, generator: random.Random) -> str:
     return prose[start : prose.rindex(" ", 0, start + num_chars)]
 
 
-def _joined(
-    make: Callable[[random.Random], str], num_chars: int, generator: random.Random
-) -> str:
+def _joined(make: Callable[[random.Random], str], num_chars: int, generator: random.Random) -> str:
     pieces: list[str] = []
     while sum(map(len, pieces)) + len(pieces) < num_chars:
         pieces.append(make(generator))

@@ -18,6 +18,7 @@ from glyph.errors import BudgetError, ConfigError, EvaluationError, ReaderError,
 from glyph.evaluate.answering import CONDITIONS, Answerer, Shown, apply_condition
 from glyph.evaluate.document_answers import is_refusal
 from glyph.evaluate.journal import Journal, Record, encoded
+from glyph.evaluate.judge import Judge
 from glyph.evaluate.metrics import score
 from glyph.evaluate.showing import Showing, digest_of
 from glyph.evaluate.task import Example
@@ -45,12 +46,15 @@ class RunSettings:
         concurrency: Examples answered at the same time, 1 or more.
         retries: Times an example is asked again after a passing failure, 0 or more.
         seed: Of shuffled pages and guesses.
+        judge: Cuts short answers out of responses, for questions about documents; None cuts
+            them by rule.
     """
 
     condition: str = "pages"
     concurrency: int = 1
     retries: int = 3
     seed: int = 0
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,7 @@ def evaluate(
     with Journal(path) as journal:
         known = journal.records()
         done = {key: known[key] for key in keys if key in known and known[key].status == "ok"}
-        todo = [
-            (key, each) for key, each in zip(keys, examples, strict=True) if key not in done
-        ]
+        todo = [(key, each) for key, each in zip(keys, examples, strict=True) if key not in done]
         worker = _Worker(answerer, showing, journal, settings, done, len(examples), on_progress)
         asyncio.run(worker.run(todo))
     records = tuple(done[key] for key in keys)
@@ -126,6 +128,7 @@ def _key(example: Example, reader: str, showing: Showing, settings: RunSettings)
         *(repr(example.answers), str(example.pdf), reader, settings.condition, str(seed)),
         *(showing.config.digest, showing.model, showing.tokenizer),
         str(example.max_answer_tokens),
+        settings.judge.name if settings.judge else "",
     )
     for part in parts:
         sha.update(part.encode("utf-8", "surrogatepass") + b"\0")
@@ -225,7 +228,10 @@ class _Worker:
             settings.condition, example, shown, settings.seed, self._showing.count
         )
         answer = self._answerer.answer(example, shown)
-        self._keep(_record(key, example, shown, answer))
+        extracted = ""
+        if settings.judge is not None and example.metric == "document_answer":
+            extracted = settings.judge.short_answer(example, answer.text[:KEPT_ANSWER_CHARS])
+        self._keep(_record(key, example, shown, answer, extracted))
 
 
 def _is_passing(error: UpstreamError) -> bool:
@@ -233,9 +239,9 @@ def _is_passing(error: UpstreamError) -> bool:
     return error.status is None or error.status in (408, 409, 425, 429) or error.status >= 500
 
 
-def _record(key: str, example: Example, shown: Shown, answer: Answer) -> Record:
+def _record(key: str, example: Example, shown: Shown, answer: Answer, extracted: str) -> Record:
     kept = answer.text[:KEPT_ANSWER_CHARS]
-    value = score(example, kept)
+    value = score(example, extracted or kept)
     return Record(
         key=key,
         id=example.id,
@@ -255,6 +261,7 @@ def _record(key: str, example: Example, shown: Shown, answer: Answer) -> Record:
         output_tokens=answer.usage.output_tokens,
         render_s=round(shown.render_s, 6),
         seconds=round(answer.seconds, 6),
+        extracted=extracted,
     )
 
 

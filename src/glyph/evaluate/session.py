@@ -20,6 +20,7 @@ from glyph.evaluate.answering import (
     OracleAnswerer,
     ReaderAnswerer,
 )
+from glyph.evaluate.judge import Judge
 from glyph.evaluate.runner import Progress, Run, RunSettings, evaluate
 from glyph.evaluate.showing import Showing
 from glyph.evaluate.summary import Difference, Price, Summary, paired_difference, summarise
@@ -69,6 +70,7 @@ class Plan:
         retries: Times an example is asked again.
         seed: Of shuffled pages and guesses.
         price: Of tokens, or None.
+        judge: Cuts short answers out of responses, or None.
     """
 
     out: Path
@@ -82,6 +84,7 @@ class Plan:
     retries: int = 3
     seed: int = 0
     price: Price | None = None
+    judge: Judge | None = None
 
 
 def open_answerer(name: str, seed: int, **options: Any) -> Answerer:
@@ -137,7 +140,7 @@ def run_session(
         showing = Showing(config, model, tokenizer)
         own: Run | None = None
         for condition in plan.conditions:
-            settings = RunSettings(condition, plan.concurrency, plan.retries, plan.seed)
+            settings = RunSettings(condition, plan.concurrency, plan.retries, plan.seed, plan.judge)
             stem = f"{task.name}.{_safe(answerer.name)}.{condition}.{_safe(label)}"
             path = plan.out / f"{stem}.jsonl"
             progress = on_progress(f"{condition}, {label}") if on_progress else None
@@ -172,7 +175,9 @@ def _row(
 ) -> Row:
     sha = hashlib.sha256()
     for example in task.examples:
-        sha.update(f"{example.id}\0{example.question}\0{example.context}\0".encode("utf-8", "replace"))
+        sha.update(
+            f"{example.id}\0{example.question}\0{example.context}\0".encode("utf-8", "replace")
+        )
     return Row(
         task=task.name,
         preset=label,
@@ -251,9 +256,7 @@ def conditions_of(baselines: Sequence[str], with_baselines: bool) -> tuple[str, 
     """
     for name in baselines:
         if name not in BASELINES:
-            raise ConfigError(
-                f"unknown baseline '{name}'; accepted: {', '.join(BASELINES)}."
-            )
+            raise ConfigError(f"unknown baseline '{name}'; accepted: {', '.join(BASELINES)}.")
     if with_baselines:
         return ("pages", *BASELINES)
     return tuple(baselines) or ("pages",)

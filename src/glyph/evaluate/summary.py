@@ -34,7 +34,7 @@ class Summary:
         intervals: 95 % interval of each.
         mean: Mean over subsets; each counts the same, whatever its number of examples.
         mean_interval: Its 95 % interval.
-        category_means: Mean over the subsets of each category; empty without categories.
+        category_means: Mean of each category over the subsets it is in; empty without categories.
         mean_over_categories: Mean of those, or None.
         examples: Examples asked.
         failed: Examples without an answer; they are in no mean.
@@ -71,18 +71,16 @@ class Summary:
 def summarise(run: Run, price: Price | None = None) -> Summary:
     """Return the row of a run; examples without an answer are counted, and in no mean."""
     by_subset: dict[str, list[float]] = defaultdict(list)
-    categories: dict[str, str] = {}
+    by_cell: dict[tuple[str, str], list[float]] = defaultdict(list)
     answered = [record for record in run.records if record.status == "ok"]
     for example, record in zip(run.examples, run.records, strict=True):
         if record.status == "ok":
             by_subset[example.subset].append(record.score)
-            categories[example.subset] = example.category
+            by_cell[example.category, example.subset].append(record.score)
     scores = {name: 100 * sum(each) / len(each) for name, each in by_subset.items()}
-    intervals = {
-        name: wilson_interval(sum(each), len(each)) for name, each in by_subset.items()
-    }
+    intervals = {name: wilson_interval(sum(each), len(each)) for name, each in by_subset.items()}
     mean = sum(scores.values()) / len(scores) if scores else None
-    category_means = _category_means(scores, categories)
+    category_means = _category_means(by_cell)
     given = sum(record.given_tokens for record in answered)
     text = sum(record.text_tokens for record in answered)
     counts = [record.output_tokens for record in answered]
@@ -118,11 +116,12 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _category_means(scores: dict[str, float], categories: dict[str, str]) -> dict[str, float]:
+def _category_means(by_cell: dict[tuple[str, str], list[float]]) -> dict[str, float]:
+    """Return the mean of each category over the means of its part of every subset."""
     grouped: dict[str, list[float]] = defaultdict(list)
-    for subset, value in scores.items():
-        if categories[subset]:
-            grouped[categories[subset]].append(value)
+    for (category, _), scores in by_cell.items():
+        if category:
+            grouped[category].append(100 * sum(scores) / len(scores))
     return {name: sum(each) / len(each) for name, each in grouped.items()}
 
 
@@ -142,7 +141,10 @@ def _document_f1(run: Run) -> float | None:
         return None
     return 100 * generalised_f1(
         [example.answers[0] for example, _ in pairs],
-        [short_answer(record.answer, example.category) for example, record in pairs],
+        [
+            record.extracted or short_answer(record.answer, example.category)
+            for example, record in pairs
+        ],
         [record.score for _, record in pairs],
     )
 

@@ -14,15 +14,16 @@ from pathlib import Path
 from glyph.documents import document_from_text
 from glyph.errors import DocumentError
 
-_ADJECTIVES = """amber ancient azure bitter bold brass brave brief bright brisk broad calm careful
+_ADJECTIVE_TEXT = """amber ancient azure
+bitter bold brass brave brief bright brisk broad calm careful
 clever coarse cold copper crisp curious damp daring dark deep distant dusty eager early elder
 empty faint famous fierce final firm fragile fresh gentle giant golden grand grave hasty hidden
 hollow honest humble idle iron ivory jolly keen late lively lonely loyal lucky merry mild modern
 narrow noble odd old pale patient plain proud quick quiet rapid rare rough royal rural sacred
 scarlet serious shallow sharp silent silver simple slender small smooth solid spare steady steep
 stern strange strong subtle sudden sunny swift tall tame tender thin tidy tiny tough vast velvet
-vivid warm wary weary wide wild wise wooden young""".split()
-_NOUNS = """acorn anchor apple arrow autumn badge banner barley basin basket beacon bell birch
+vivid warm wary weary wide wild wise wooden young"""
+_NOUN_TEXT = """acorn anchor apple arrow autumn badge banner barley basin basket beacon bell birch
 blanket bottle branch bridge bucket butter cabin candle canyon captain carpet castle cattle cedar
 chapel cherry circle cliff cloud coast comet copper coral cottage cotton cradle crane creek crown
 dagger daisy desert diamond dolphin dragon eagle ember engine falcon feather fiddle field flame
@@ -32,7 +33,8 @@ magnet maple marble market meadow mirror mitten monkey mountain needle nickel oa
 orchard otter palace parrot pebble pencil pepper pigeon pillow planet pocket poplar potato prairie
 quarry rabbit raven ribbon river saddle sailor salmon scarf shadow shepherd shovel spider spruce
 squirrel statue summer sunset tailor temple thistle thunder tiger timber tower tulip tunnel turtle
-valley vessel village violin walnut whistle willow window winter wolf yarn""".split()
+valley vessel village violin walnut whistle willow window winter wolf yarn"""
+_ADJECTIVES, _NOUNS = _ADJECTIVE_TEXT.split(), _NOUN_TEXT.split()
 
 
 def pair_key(generator: random.Random, used: set[str]) -> str:

@@ -77,7 +77,11 @@ def _make(
     passages: dict[str, Passages],
     count: Callable[[str], int],
 ) -> Example:
-    label = {"id": draw.id, "subset": draw.subset, "category": _CATEGORIES.get(draw.subset, "retrieval")}
+    label = {
+        "id": draw.id,
+        "subset": draw.subset,
+        "category": _CATEGORIES.get(draw.subset, "retrieval"),
+    }
     if draw.subset in NEEDLE_TASKS:
         kind = NEEDLE_TASKS[draw.subset]
         return hide_needles(kind, sentences, draw.length, count, draw.generator, label)

@@ -36,7 +36,9 @@ def common_words(
         nonlocal vocabulary
         if len(vocabulary) < number + NUM_COMMON:
             vocabulary = distinct_words(2 * (number + NUM_COMMON), random.Random(seed))
-        words = vocabulary[:NUM_COMMON] * often + vocabulary[NUM_COMMON : NUM_COMMON + number] * rare
+        words = (
+            vocabulary[:NUM_COMMON] * often + vocabulary[NUM_COMMON : NUM_COMMON + number] * rare
+        )
         random.Random(seed).shuffle(words)
         built = TextBuilder()
         seen: set[str] = set()

@@ -73,9 +73,7 @@ def hide_needles(
     """
     used: set[str] = set()
     keys = [_draw(task.key, generator, used) for _ in range(task.num_keys)]
-    values = [
-        [_draw(task.value, generator, used) for _ in range(task.num_values)] for _ in keys
-    ]
+    values = [[_draw(task.value, generator, used) for _ in range(task.num_values)] for _ in keys]
     asked = list(range(task.num_queries))
     question = _question(task, [keys[i] for i in asked])
     needles = [(key, value) for key, own in zip(keys, values, strict=True) for value in own]
@@ -85,7 +83,9 @@ def hide_needles(
     else:
         at = [depth] if depth is not None else depths(len(needles), generator)
         generator.shuffle(needles)
-        context, marks = _in_text(task, sentences, list(zip(at, needles, strict=True)), budget, count)
+        context, marks = _in_text(
+            task, sentences, list(zip(at, needles, strict=True)), budget, count
+        )
     wanted = [value for i in asked for value in values[i]]
     return Example(
         id=label["id"],
@@ -120,9 +120,13 @@ def needle(kind: str, key: str, value: str) -> str:
 
 def _question(task: NeedleTask, keys: list[str]) -> str:
     if len(keys) == 1 and task.num_values == 1:
-        return f"What is the special magic {task.value} for {keys[0]} mentioned in the provided text?"
+        return (
+            f"What is the special magic {task.value} for {keys[0]} mentioned in the provided text?"
+        )
     named = keys[0] if len(keys) == 1 else ", ".join(keys[:-1]) + f", and {keys[-1]}"
-    return f"What are all the special magic {task.value}s for {named} mentioned in the provided text?"
+    return (
+        f"What are all the special magic {task.value}s for {named} mentioned in the provided text?"
+    )
 
 
 def _in_text(

@@ -12,13 +12,43 @@ from glyph.evaluate.fitting import TextBuilder, fit
 from glyph.evaluate.task import Example, TaskOptions
 from glyph.evaluate.words import adjective, noun
 
-SOURCES = {"qa_1": "SQuAD (rajpurkar.github.io/SQuAD-explorer)", "qa_2": "HotpotQA (hotpotqa.github.io)"}
+SOURCES = {
+    "qa_1": "SQuAD (rajpurkar.github.io/SQuAD-explorer)",
+    "qa_2": "HotpotQA (hotpotqa.github.io)",
+}
 NUM_MADE_UP = 600
 INSTRUCTION = (
     "Answer the question based on the given documents. Only give me the answer and do not output "
     "any other words."
 )
-_SYLLABLES = "ba bel cor dan der el fen gar hol im jor kan lin mar nor os per qui ras sel tor ul ven wil yor zan".split()
+_SYLLABLES = [
+    "ba",
+    "bel",
+    "cor",
+    "dan",
+    "der",
+    "el",
+    "fen",
+    "gar",
+    "hol",
+    "im",
+    "jor",
+    "kan",
+    "lin",
+    "mar",
+    "nor",
+    "os",
+    "per",
+    "qui",
+    "ras",
+    "sel",
+    "tor",
+    "ul",
+    "ven",
+    "wil",
+    "yor",
+    "zan",
+]
 
 
 @dataclass(frozen=True, slots=True)

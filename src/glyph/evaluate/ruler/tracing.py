@@ -3,6 +3,7 @@
 import random
 import string
 from collections.abc import Callable
+from itertools import pairwise
 
 from glyph.evaluate.fitting import cycle_to, depths, fit, insert_at
 from glyph.evaluate.ruler.niah import NOISE
@@ -19,7 +20,7 @@ def trace_variables(
     names = _names(NUM_HOPS + 1, generator)
     value = str(generator.randint(10_000, 99_999))
     lines = [f"VAR {names[0]} = {value}"]
-    lines += [f"VAR {new} = VAR {old}" for old, new in zip(names, names[1:], strict=False)]
+    lines += [f"VAR {new} = VAR {old}" for old, new in pairwise(names)]
     at = depths(len(lines), generator)
     inserts = list(zip(at, lines, strict=True))
     question = f"Find all variables that are assigned the value {value} in the provided text."
