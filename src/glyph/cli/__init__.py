@@ -1,6 +1,6 @@
 """The command line: every verb is a few lines over `glyph.api`.
 
-    glyph render | measure | ask | read | probe | eval | bench | presets | models | doctor | demo | train
+    glyph render | measure | ask | read | probe | eval | bench | eval | bench | presets | models | doctor | demo | train
 
 Modules of the package are imported when a verb runs, so that `glyph --help` is quick.
 """
@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from glyph.cli import demo, evaluate, names, pages, reading, train, transcribing
+from glyph.cli import bench, demo, evaluate, names, pages, reading, train, transcribing
 from glyph.cli.console import INTERRUPTED, Verb
 
 TERMINATED = 143
@@ -47,6 +47,8 @@ _add("doctor", reading.doctor, "glyph doctor --json")
 _add("eval", evaluate.evaluate, "glyph eval ruler --reader ocr --lengths 1024 -n 2 -o runs")
 _add("demo", demo.demo, "glyph demo --out demo")
 app.add_typer(train.app, name="train")
+
+app.add_typer(bench.bench, name="bench")
 
 
 def _print_version(asked: bool) -> None:

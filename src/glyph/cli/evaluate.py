@@ -1,4 +1,4 @@
-"""The verbs that measure readers: eval, and bench efficiency."""
+"""The verb that measures readers: eval."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -118,7 +118,7 @@ def evaluate(
     plan = _plan(
         answerer, out, conditions, preset, model, retries, seed,
         fields=tuple(fields_of(settings).items()),
-        dpis=_numbers(dpi, "dpi"),
+        dpis=numbers_of(dpi, "dpi"),
         concurrency=concurrency or (DEFAULT_CONCURRENCY if reader.startswith("openai") else 1),
         price=price,
         judge=_judge(judge, base_url, timeout),
@@ -170,7 +170,7 @@ def _plan(
             f"warning: no token rule is known for {answerer.name}; tokens are counted as {name} "
             "does. Name another with --model."
         )
-    amounts = _numbers(price, "price")
+    amounts = numbers_of(price, "price")
     if amounts and len(amounts) != 2:
         raise ConfigError(f"price '{price}' is not two numbers; write IN,OUT, such as 0.6,1.8.")
     charged = Price(*amounts) if amounts else None
@@ -197,7 +197,7 @@ def _load(
     tokenizer = plan.tokenizer or resolve_model(plan.model or "").tokenizer
     options = TaskOptions(
         subsets=tuple(each.strip() for each in subset.split(",") if each.strip()),
-        lengths=tuple(int(each) for each in _numbers(lengths, "length")),
+        lengths=tuple(int(each) for each in numbers_of(lengths, "length")),
         num_examples=num_examples,
         data=tuple(data),
         seed=plan.seed,
@@ -210,7 +210,8 @@ def _load(
     return loaded
 
 
-def _numbers(text: str, what: str) -> tuple[float, ...]:
+def numbers_of(text: str, what: str) -> tuple[float, ...]:
+    """Return the numbers of an option's value, such as `72,96`."""
     try:
         return tuple(float(each) for each in text.split(",") if each.strip())
     except ValueError:

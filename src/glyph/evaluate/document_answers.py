@@ -16,8 +16,9 @@ NOT_ANSWERABLE = "Not answerable"
 ANLS_FLOOR = 0.5
 
 _REFUSAL = re.compile(
-    r"not answerable|unanswerable|cannot be (?:answered|determined)|not (?:found|mentioned|provided|"
-    r"stated|given|available)|do(?:es)? not (?:hold|contain|mention|provide|state|give|include)|"
+    r"not answerable|unanswerable|cannot be (?:answered|determined)|"
+    r"not (?:found|mentioned|provided|stated|given|available)|"
+    r"do(?:es)? not (?:hold|contain|mention|provide|state|give|include)|"
     r"no (?:answer|information|mention)",
     re.IGNORECASE,
 )

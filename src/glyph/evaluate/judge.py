@@ -38,7 +38,7 @@ class Judge:
         form = _FORMS.get(example.category, _FORMS["Str"])
         question = (
             f"The text above is a response to this question: {example.question}\nCut the final "
-            f"answer out of it, as {_FORMS.get(example.category, _FORMS['Str'])}, without a word more. If it says "
+            f"answer out of it, as {form}, without a word more. If it says "
             f"that the document does not hold the answer, or gives none, write: {NOT_ANSWERABLE}"
         )
         said = self._reader.answer_text(response, question, MAX_TOKENS).text.strip()

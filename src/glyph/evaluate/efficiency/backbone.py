@@ -85,10 +85,7 @@ def build(name: str, device: str = "cpu", seed: int = 0) -> Backbone:
         torch: Any = import_module("torch")
         transformers: Any = import_module("transformers")
     except ImportError:
-        raise ReaderError(
-            "the efficiency benchmark needs torch and transformers; install them with: "
-            "pip install 'glyph-context[train]'"
-        ) from None
+        raise _missing() from None
     spec = load_spec()
     text = dict(spec.text if name == "nano" else _SMALL["text"])
     vision = dict(spec.vision if name == "nano" else _SMALL["vision"])
@@ -111,6 +108,13 @@ def build(name: str, device: str = "cpu", seed: int = 0) -> Backbone:
         model = model.to(device, torch.bfloat16)
     number = sum(each.numel() for each in model.parameters())
     return Backbone(name, model, device, number, int(text["vocab_size"]))
+
+
+def _missing() -> ReaderError:
+    return ReaderError(
+        "the efficiency benchmark needs torch and transformers; install them with: "
+        "pip install 'glyph-context[train]'"
+    )
 
 
 def patches_of(page: Page) -> tuple[Float32[np.ndarray, "P D"], tuple[int, int]]:
@@ -137,3 +141,18 @@ def patches_of(page: Page) -> tuple[Float32[np.ndarray, "P D"], tuple[int, int]]
     # A still picture fills both frames of a patch.
     doubled = np.broadcast_to(ordered, (rows * columns, 3, FRAMES, PATCH_PX, PATCH_PX))
     return np.ascontiguousarray(doubled).reshape(rows * columns, -1), (rows, columns)
+
+
+def limit_threads(number: int) -> None:
+    """Let torch compute with so many threads of the CPU.
+
+    Raises:
+        ConfigError: The number is below 1.
+        ReaderError: torch is not installed.
+    """
+    if number < 1:
+        raise ConfigError(f"threads is {number}; at least 1 is accepted.")
+    try:
+        import_module("torch").set_num_threads(number)
+    except ImportError:
+        raise _missing() from None
