@@ -49,7 +49,7 @@ def contains_any(example: Example, answer: str) -> float:
     """Return 1 when the answer holds one of the accepted strings, letter case aside.
 
     Source:
-        RULER, `string_match_part`.
+        RULER, `string_match_part`. lm-eval 0.4.13 gives the share of accepted strings instead.
     """
     said = _CONTROL.sub("\n", answer).lower()
     return float(any(each.lower() in said for each in example.answers))

@@ -84,7 +84,7 @@ def load_passages(subset: str, options: TaskOptions) -> Passages:
         if isinstance(read, dict) and "data" in read:
             if not wants_hops:
                 return _squad(path.name, read)
-        elif isinstance(read, list) and read and "supporting_facts" in read[0]:
+        elif _is_hotpot(read):
             if wants_hops:
                 return _hotpot(path.name, read)
         elif path in options.data:
@@ -102,6 +102,12 @@ def _json_files(data: tuple[Path, ...]) -> list[Path]:
         elif path.suffix == ".json":
             found.append(path)
     return found
+
+
+def _is_hotpot(read: Any) -> bool:
+    if not isinstance(read, list) or not read or not isinstance(read[0], dict):
+        return False
+    return "supporting_facts" in read[0]
 
 
 def _squad(name: str, read: dict[str, Any]) -> Passages:
