@@ -122,7 +122,7 @@ def test_longbench_divides_the_published_prompt_at_its_context(tmp_path: Path) -
     assert example.answers == ("so", "thus")
     assert example.max_answer_tokens == 128
     assert "LongBench tasks without a file: narrativeqa" in task.skipped[0]
-    with pytest.raises(DocumentError, match="task 'trec' has no file trec.jsonl"):
+    with pytest.raises(DocumentError, match=r"task .trec. has no file trec\.jsonl"):
         load_task("longbench", TaskOptions(("trec",), data=(tmp_path,)))
 
 

@@ -24,7 +24,14 @@ from openai.types.chat import ChatCompletionChunk
 
 from glyph.errors import BudgetError, ConfigError, UnknownModelError, UpstreamError
 from glyph.pages import Page
-from glyph.prompt import TRANSCRIBE, EncodedPage, final_answer, page_groups, reading_prompt, text_prompt
+from glyph.prompt import (
+    TRANSCRIBE,
+    EncodedPage,
+    final_answer,
+    page_groups,
+    reading_prompt,
+    text_prompt,
+)
 from glyph.readers.protocol import Answer, ReadLine, Request, Transcript, Usage
 from glyph.tokens import resolve_model
 
