@@ -1,6 +1,7 @@
 """The command line: every verb is a few lines over `glyph.api`.
 
-    glyph render | measure | ask | read | probe | eval | bench | eval | bench | presets | models | doctor | demo | train
+    glyph render | measure | ask | read | probe | eval | bench | presets | models | doctor | demo
+    glyph train
 
 Modules of the package are imported when a verb runs, so that `glyph --help` is quick.
 """
@@ -47,7 +48,6 @@ _add("doctor", reading.doctor, "glyph doctor --json")
 _add("eval", evaluate.evaluate, "glyph eval ruler --reader ocr --lengths 1024 -n 2 -o runs")
 _add("demo", demo.demo, "glyph demo --out demo")
 app.add_typer(train.app, name="train")
-
 app.add_typer(bench.bench, name="bench")
 
 

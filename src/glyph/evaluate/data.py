@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from glyph.errors import DocumentError, ReaderError
 
@@ -29,7 +29,7 @@ def read_rows(path: Path, required: Sequence[str], strict: bool) -> tuple[list[R
     for number, read in source:
         problem = read if isinstance(read, str) else _lacking(read, required)
         if not problem:
-            rows.append(read)
+            rows.append(cast("Row", read))
             continue
         sentence = f"{path}, line {number}: {problem}; left out."
         if strict:

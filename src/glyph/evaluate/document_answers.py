@@ -11,6 +11,7 @@ Source:
 import ast
 import re
 from math import isclose
+from typing import Any, cast
 
 NOT_ANSWERABLE = "Not answerable"
 ANLS_FLOOR = 0.5
@@ -126,11 +127,16 @@ def _similarity(truth: str, said: str) -> float:
 
 def _listed(text: str) -> list[str]:
     if text.startswith("["):
+        read: Any
         try:
             read = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             read = text.strip("[]").split(",")
-        return [str(each) for each in read] if isinstance(read, list) else [str(read)]
+        return (
+            [str(each) for each in cast("list[Any]", read)]
+            if isinstance(read, list)
+            else [str(read)]
+        )
     return [each for each in text.split(",") if each.strip()] or [text]
 
 

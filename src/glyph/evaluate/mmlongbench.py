@@ -66,7 +66,7 @@ def load(options: TaskOptions) -> LoadedTask:
 def _subset(row: dict[str, Any]) -> str:
     if row["answer"] == "Not answerable":
         return "unanswerable"
-    pages = json.loads(str(row["evidence_pages"])) if row["evidence_pages"] else []
+    pages: list[int] = json.loads(str(row["evidence_pages"])) if row["evidence_pages"] else []
     return "single-page" if len(pages) < 2 else "cross-page"
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from glyph.evaluate.fitting import sentences_of
 from glyph.evaluate.ruler.niah import NEEDLE_TASKS, hide_needles
-from glyph.evaluate.task import LoadedTask, TaskOptions, chosen
+from glyph.evaluate.task import Example, LoadedTask, TaskOptions, chosen
 from glyph.evaluate.words import haystack_text
 
 DEFAULT_LENGTHS = (1024, 2048, 4096)
@@ -24,7 +24,7 @@ def load(options: TaskOptions) -> LoadedTask:
     names = [f"length {length}, depth {depth}" for length in lengths for depth in DEPTHS]
     text, source = haystack_text(options.data)
     sentences = sentences_of(text)
-    examples = []
+    examples: list[Example] = []
     for name in chosen(options.subsets, names, "needle cell"):
         length, depth = parse_subset(name)
         for i in range(options.num_examples or DEFAULT_EXAMPLES):

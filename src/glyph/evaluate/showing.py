@@ -30,7 +30,9 @@ class Showing:
     model: str
     tokenizer: str
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
-    _pdfs: dict[Path, tuple[Page, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _pdfs: dict[Path, tuple[Page, ...]] = field(
+        default_factory=dict[Path, tuple[Page, ...]], repr=False, compare=False
+    )
 
     def count(self, text: str) -> int:
         """Return the text tokens of a text."""

@@ -134,7 +134,7 @@ def patches_of(page: Page) -> tuple[Float32[np.ndarray, "P D"], tuple[int, int]]
     height, width = (-(-side // cell) * cell for side in rgb_HW3.shape[:2])
     pad = ((0, height - rgb_HW3.shape[0]), (0, width - rgb_HW3.shape[1]), (0, 0))
     image_HW3 = np.pad(rgb_HW3, pad, mode="edge").astype(np.float32) / np.float32(255)
-    image_HW3 = (image_HW3 - np.float32(MEAN)) / np.float32(STD)
+    image_HW3 = (image_HW3 - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
     rows, columns = height // PATCH_PX, width // PATCH_PX
     split = image_HW3.reshape(rows // MERGE, MERGE, PATCH_PX, columns // MERGE, MERGE, PATCH_PX, 3)
     ordered = split.transpose(0, 3, 1, 4, 6, 2, 5).reshape(rows * columns, 3, 1, PATCH_PX, PATCH_PX)

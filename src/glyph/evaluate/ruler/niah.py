@@ -136,7 +136,7 @@ def _in_text(
     budget: int,
     count: Callable[[str], int],
 ) -> tuple[str, dict[str, tuple[int, int]]]:
-    hay = list(NOISE) if task.haystack == "noise" else list(sentences)
+    hay = list(sentences)
     inserts = [(at, needle(task.value, key, value)) for at, (key, value) in placed]
 
     def build(number: int) -> tuple[str, list[int]]:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from glyph.errors import DocumentError
 from glyph.evaluate.fitting import TextBuilder, fit
@@ -83,10 +83,10 @@ def load_passages(subset: str, options: TaskOptions) -> Passages:
             raise DocumentError(f"{path} cannot be read as JSON ({error}); check --data.") from None
         if isinstance(read, dict) and "data" in read:
             if not wants_hops:
-                return _squad(path.name, read)
+                return _squad(path.name, cast("dict[str, Any]", read))
         elif _is_hotpot(read):
             if wants_hops:
-                return _hotpot(path.name, read)
+                return _hotpot(path.name, cast("list[dict[str, Any]]", read))
         elif path in options.data:
             raise DocumentError(
                 f"{path} is neither a SQuAD nor a HotpotQA file. Get {SOURCES[subset]}."
@@ -105,9 +105,8 @@ def _json_files(data: tuple[Path, ...]) -> list[Path]:
 
 
 def _is_hotpot(read: Any) -> bool:
-    if not isinstance(read, list) or not read or not isinstance(read[0], dict):
-        return False
-    return "supporting_facts" in read[0]
+    rows = cast("list[Any]", read) if isinstance(read, list) else []
+    return bool(rows) and isinstance(rows[0], dict) and "supporting_facts" in rows[0]
 
 
 def _squad(name: str, read: dict[str, Any]) -> Passages:
