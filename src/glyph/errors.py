@@ -8,6 +8,7 @@
     │   └── FontError                 a font is missing or cannot be parsed
     ├── ReaderError                   a reader cannot answer
     │   └── UpstreamError             the endpoint behind it said no, or nothing
+    ├── EvaluationError               a run of examples cannot go on
     └── BudgetError                   it does not fit the model's context or request
 
 A message says what was given, what is accepted, and what to do about it, in one or two
@@ -52,6 +53,10 @@ class UpstreamError(ReaderError):
     def __init__(self, message: str, status: int | None = None):
         super().__init__(message)
         self.status = status
+
+
+class EvaluationError(GlyphError):
+    """A run of examples cannot go on: its journal cannot be written, or nobody answers."""
 
 
 class BudgetError(GlyphError):

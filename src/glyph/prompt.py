@@ -22,6 +22,7 @@ ANSWER_FROM_PAGES = (
     "Answer from the pages. Copy names, numbers and codes exactly as printed. If the pages do not "
     "hold the answer, say so. Be brief."
 )
+ANSWER_FROM_TEXT = ANSWER_FROM_PAGES.replace("the pages", "the text")
 
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 _ENVELOPE = re.compile(r"\A\s*<answer>\s*(?P<inner>.*?)\s*</answer>\s*\Z", re.DOTALL)
@@ -62,6 +63,16 @@ def reading_prompt(
     if sidecar.strip():
         parts.insert(0, f"Exact strings from these pages, as text:\n{sidecar.strip()}")
     return lead, "\n\n".join(parts)
+
+
+def text_prompt(question: str) -> str:
+    """Return the words after a context that is given as text: those after pages, but for one.
+
+    Example:
+        >>> text_prompt("Who is Ishmael?").splitlines()[-1]
+        'Question: Who is Ishmael?'
+    """
+    return f"{ANSWER_FROM_TEXT}\n\nQuestion: {question.strip()}"
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -1,6 +1,7 @@
 """The command line: every verb is a few lines over `glyph.api`.
 
-    glyph render | measure | ask | read | probe | search | presets | models | doctor | demo | train
+    glyph render | measure | ask | read | probe | search | eval | bench | presets | models | doctor
+    glyph demo | train
 
 Modules of the package are imported when a verb runs, so that `glyph --help` is quick.
 """
@@ -14,7 +15,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from glyph.cli import demo, names, pages, reading, search, train, transcribing
+from glyph.cli import (
+    bench,
+    demo,
+    evaluate,
+    names,
+    pages,
+    reading,
+    search,
+    train,
+    transcribing,
+)
 from glyph.cli.console import INTERRUPTED, Verb
 
 TERMINATED = 143
@@ -45,8 +56,10 @@ _add("search", search.search, "glyph search book.txt --reader ocr --budget small
 _add("presets", names.presets, "glyph presets --model gemini-3-flash")
 _add("models", names.models, "glyph models qwen")
 _add("doctor", reading.doctor, "glyph doctor --json")
+_add("eval", evaluate.evaluate, "glyph eval ruler --reader ocr --lengths 1024 -n 2 -o runs")
 _add("demo", demo.demo, "glyph demo --out demo")
 app.add_typer(train.app, name="train")
+app.add_typer(bench.bench, name="bench")
 
 
 def _print_version(asked: bool) -> None:

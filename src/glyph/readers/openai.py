@@ -24,7 +24,14 @@ from openai.types.chat import ChatCompletionChunk
 
 from glyph.errors import BudgetError, ConfigError, UnknownModelError, UpstreamError
 from glyph.pages import Page
-from glyph.prompt import TRANSCRIBE, EncodedPage, final_answer, page_groups, reading_prompt
+from glyph.prompt import (
+    TRANSCRIBE,
+    EncodedPage,
+    final_answer,
+    page_groups,
+    reading_prompt,
+    text_prompt,
+)
 from glyph.readers.protocol import Answer, ReadLine, Request, Transcript, Usage
 from glyph.tokens import resolve_model
 
@@ -117,6 +124,25 @@ class OpenAIReader:
             text=final_answer(reply.text),
             reader=self.name,
             pages=tuple(numbers),
+            box=None,
+            quote="",
+            confidence=None,
+            usage=reply.usage,
+            seconds=time.perf_counter() - began,
+        )
+
+    def answer_text(self, context: str, question: str, max_answer_tokens: int = 512) -> Answer:
+        """Ask the model the same way about a text, which is what pages are compared with.
+
+        Raises:
+            UpstreamError: The endpoint refused or failed, and why.
+        """
+        began = time.perf_counter()
+        reply = self._ask(context, (), text_prompt(question), max_answer_tokens)
+        return Answer(
+            text=final_answer(reply.text),
+            reader=self.name,
+            pages=(),
             box=None,
             quote="",
             confidence=None,

@@ -148,3 +148,16 @@ class LineReader(Protocol):
     def read_line(self, page: Page, number: int) -> ReadLine:
         """Read line `number`, from 1 and blank ones counted."""
         ...
+
+
+@runtime_checkable
+class TextReader(Protocol):
+    """A reader that can also be given the context as text, to compare pages with."""
+
+    def answer_text(self, context: str, question: str, max_answer_tokens: int = 512) -> Answer:
+        """Answer a question from a text.
+
+        Raises:
+            ReaderError: The reader cannot answer.
+        """
+        ...
