@@ -32,7 +32,7 @@ def read(
         line: Number of the line, from 1; None reads the page. Readers of their own presets count
             blank lines too, others the lines they find.
         reader: As for `ask`.
-        preset: As for `ask`.
+        preset: As for `ask`; readers of single lines take one that keeps lines apart.
         fields: Fields of `RenderConfig` to change.
 
     Raises:
@@ -41,7 +41,8 @@ def read(
     """
     named = reader or default_reader(preset=preset, is_changed=bool(fields))
     opened = open_reader(named) if isinstance(named, str) else named
-    shown = _page_of(source, page, preset or own_preset(opened), fields)
+    own = opened.lines_preset if isinstance(opened, LineReader) else own_preset(opened)
+    shown = _page_of(source, page, preset or own, fields)
     if line is None:
         return opened.transcribe(shown)
     if isinstance(opened, LineReader):

@@ -28,7 +28,7 @@ NAME = "python-language-reference.txt"
 QUESTIONS = (
     "What is a code block executed in?",
     "Which exception is raised when a name is not found at all?",
-    "What happens when an exception is not handled at all?",
+    "When does the interpreter terminate execution of the program?",
 )
 REPORT_PAGES = 12
 

@@ -143,7 +143,13 @@ class Reader(Protocol):
 
 @runtime_checkable
 class LineReader(Protocol):
-    """A reader that knows where the lines of its pages stand, and can read just one."""
+    """A reader that knows where the lines of its pages stand, and can read just one.
+
+    Attributes:
+        lines_preset: Preset on whose pages the lines of a text begin new lines.
+    """
+
+    lines_preset: str
 
     def read_line(self, page: Page, number: int) -> ReadLine:
         """Read line `number`, from 1 and blank ones counted."""

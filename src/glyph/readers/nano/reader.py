@@ -64,7 +64,8 @@ class NanoReader:
 
     Attributes:
         name: `nano`.
-        preset: Preset whose pages it reads best.
+        preset: Preset of the pages it is asked about.
+        lines_preset: Preset on whose pages the lines of a text begin new lines.
     """
 
     name = "nano"
@@ -94,6 +95,7 @@ class NanoReader:
         spec = load_spec()
         self.card = read_card(folder, spec)
         self.preset = self.card.preset
+        self.lines_preset = "nano"
         self.network = Network(folder, spec, threads)
         self.scanner = Scanner(self.network, load_heads(folder, spec), self.card.page_sizes_px)
         self._on_text = on_text

@@ -18,6 +18,10 @@ from glyph.train.nano.pages import LabelledPages, chars_per_page, read_slots, re
 from glyph.train.nano.vision import CharHeads, encode_pages, slot_of
 
 EVAL_SEED = 977
+WHITE = 255
+SHORT_SHARE = 0.3
+"""Share of pages that end early, as last pages do; on full pages alone a tower learns to lean on
+what stands around a line."""
 
 
 def sample_pages(
@@ -36,7 +40,12 @@ def sample_pages(
     text = mixture.sample(rng, num_pages * chars_per_page(style, width_px, height_px))
     if style.newline_marker:
         text = with_line_ends(rng, text)
-    return render_labelled(text, style, width_px, height_px, num_pages=num_pages)
+    pages = render_labelled(text, style, width_px, height_px, num_pages=num_pages)
+    for page in np.flatnonzero(rng.random(num_pages) < SHORT_SHARE):
+        row = int(rng.integers(1, height_px // CELL_PX + 1))
+        pages.plane_PHW[page, row * CELL_PX :] = WHITE
+        pages.slot_PRCK[page, row:] = 0
+    return pages
 
 
 def with_line_ends(rng: np.random.Generator, text: str) -> str:
