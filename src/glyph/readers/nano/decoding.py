@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from glyph.readers.nano.geometry import page_positions
 from glyph.readers.nano.network import Network, Step
@@ -127,9 +127,11 @@ def group_mask(segment_BL: Int64[np.ndarray, "B L"], new: int) -> Float32[np.nda
         new: Positions asked for.
     """
     size = segment_BL.shape[1]
-    order = np.arange(size)
+    order: Int64[np.ndarray, " L"] = np.arange(size)
     own_BS1 = segment_BL[:, size - new :, None]
-    is_seen = (segment_BL[:, None] == 0) | (segment_BL[:, None] == own_BS1)
+    is_seen: Bool[np.ndarray, "B S L"] = (segment_BL[:, None] == 0) | (
+        segment_BL[:, None] == own_BS1
+    )
     is_seen &= order[size - new :, None] >= order
     # Padding sees itself only, so that no row of the softmax is empty.
     is_seen &= (own_BS1 != PADDING) | (order[size - new :, None] == order)

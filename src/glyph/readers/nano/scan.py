@@ -7,12 +7,13 @@ read strange pages wrongly and do not notice.
 Shape key: B pages, H W page pixels, T visual tokens.
 """
 
+import importlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
@@ -89,15 +90,14 @@ def load_heads(folder: Path, spec: NanoSpec) -> list[GlyphHead]:
     Raises:
         ReaderError: The folder has no codes.
     """
-    from safetensors.numpy import load_file
-
+    safetensors: Any = importlib.import_module("safetensors.numpy")
     path = folder / CODES
     if not path.is_file():
         raise ReaderError(
             f"{folder} is not a whole nano model ({CODES} is missing); write it again with "
             "python -m glyph.train.nano.export."
         )
-    words = load_file(path)
+    words: dict[str, Any] = safetensors.load_file(path)
     return [GlyphHead(spec.style(name), words[name]) for name in sorted(words)]
 
 

@@ -10,6 +10,7 @@ weights, and `reader.json`: what the reader may be asked and which pages it read
 
 # torch and tokenizers declare their types in part only.
 # pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import argparse
 import json
@@ -136,8 +137,9 @@ def model_of(weights: Mapping[str, Tensor], spec: NanoSpec) -> Glm4vForCondition
     """
     model = Glm4vForConditionalGeneration(glm4v_config(spec))
     state = {name: value.float() for name, value in weights.items()}
-    missing, odd = model.load_state_dict(state, strict=False)
-    wrong = [*(name for name in missing if name != "lm_head.weight"), *odd]
+    outcome: Any = model.load_state_dict(state, strict=False)
+    missing: list[str] = [name for name in outcome.missing_keys if name != "lm_head.weight"]
+    wrong = [*missing, *outcome.unexpected_keys]
     if wrong:
         raise ConfigError(
             f"the weights do not fit nano.toml: {len(wrong)} names differ, first '{wrong[0]}'; "

@@ -186,7 +186,7 @@ class Builder:
 
 def vision_graph(config: Glm4vConfig, stored: Stored) -> onnx.ModelProto:
     """Return the graph from grey patches in merge order to visual tokens, row by row."""
-    vision = config.vision_config
+    vision: Any = config.vision_config
     build = Builder(stored, VISUAL)
     size, num_heads, epsilon = vision.hidden_size, vision.num_heads, vision.rms_norm_eps
     hidden = build.rms_norm(_embed_patches(build, "grey_BNP"), "post_conv_layernorm", epsilon)
@@ -266,7 +266,7 @@ def language_graph(config: Glm4vConfig, stored: Stored) -> onnx.ModelProto:
     `focus_BSL` is the attention of READ_LAYER, mean over heads: where each character was read.
     Keys are kept in the order the graph turns them in, which is not that of transformers.
     """
-    text = config.text_config
+    text: Any = config.text_config
     build = Builder(stored, LANGUAGE)
     num_heads, epsilon = text.num_attention_heads, text.rms_norm_eps
     head_dim = text.hidden_size // num_heads
@@ -299,7 +299,7 @@ def language_graph(config: Glm4vConfig, stored: Stored) -> onnx.ModelProto:
 
 
 def _language_inputs(config: Glm4vConfig) -> dict[str, list[Any]]:
-    text = config.text_config
+    text: Any = config.text_config
     held = ["pages", text.num_key_value_heads, "past", text.hidden_size // text.num_attention_heads]
     inputs: dict[str, list[Any]] = {
         "embeds_BSD": ["pages", "new", text.hidden_size],
