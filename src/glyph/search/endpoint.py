@@ -11,7 +11,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from glyph.errors import ConfigError, UpstreamError
@@ -192,7 +192,7 @@ class Endpoint:
     def _object(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise UpstreamError(f"{self.name} answered no object but {_quoted(value)}")
-        return value
+        return cast(dict[str, Any], value)
 
     def _explained(self, error: Exception) -> UpstreamError:
         status = getattr(error, "status_code", None)

@@ -58,7 +58,7 @@ class Settings:
     budget: Budget = field(default_factory=Budget)
     wish: Wish = field(default_factory=Wish)
     seed: int = 0
-    fixed: dict[str, Any] = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict[str, Any])
     questions: str | None = None
     size: SetSize | None = None
     storage_url: str | None = None

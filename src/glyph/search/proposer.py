@@ -266,7 +266,7 @@ def _typed(gene: Gene, value: Any) -> Any:
             value = float(value)
         except ValueError:
             return value
-    if gene.name == "grid_px" and isinstance(value, float) and value == int(value):
+    if gene.name == "grid_px" and isinstance(value, float) and value.is_integer():
         return int(value)
     if gene.kind == "flag" and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"

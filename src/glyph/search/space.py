@@ -268,7 +268,7 @@ def _all_genes(grid_px: int, families: tuple[str, ...]) -> Iterable[Gene]:
             ["#FFFFFF", "#000000", "#FF0000", *(getattr(palette, role) for palette in palettes)]
         ))  # fmt: skip
     for name, spec in field_specs().items():
-        common = {"name": name, "unit": spec.unit, "about": spec.about}
+        common: dict[str, Any] = {"name": name, "unit": spec.unit, "about": spec.about}
         if name in _NUMBERS:
             low, high, step = _NUMBERS[name]
             yield Gene(**common, kind="number", low=low, high=high, step=step)

@@ -137,7 +137,7 @@ def questions_from_texts(
         DocumentError: The texts are too short.
 
     Example:
-        >>> found = questions_from_texts(["The quick fox ran over the hill. " * 40])
+        >>> found = questions_from_texts(["Every patient teacher watched another bridge. " * 20])
         >>> sorted({question.kind for passage in found.passages for question in passage.questions})
         ['cloze', 'first', 'last', 'nth', 'number', 'readback', 'uuid', 'word']
     """
