@@ -61,7 +61,7 @@ class Plan:
     Attributes:
         out: Folder of journals and reports.
         conditions: Each is run at every resolution.
-        preset: Name or file of a preset; None for the reader's own, or the one aligned with the model.
+        preset: Name or file of a preset; None for the reader's own, or that of the model's grid.
         fields: Fields of `RenderConfig` to change.
         dpis: Resolutions to sweep; empty for the preset's own.
         model: Whose visual tokens to count; None for the reader's.
