@@ -57,7 +57,7 @@ def evaluate(
             "--reader",
             "-r",
             metavar="NAME",
-            help="ocr, openai:MODEL, or to check a task: oracle, blank.",
+            help="ocr, nano, openai:MODEL, or to check a task: oracle, blank.",
         ),
     ] = "ocr",
     base_url: BaseUrlOption = None,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from glyph.api import DEFAULT_MODEL, make_config, model_behind
+from glyph.api import DEFAULT_MODEL, make_config, model_behind, own_preset, preset_of
 from glyph.config import RenderConfig
 from glyph.errors import ConfigError, EvaluationError
 from glyph.evaluate.answering import (
@@ -61,7 +61,7 @@ class Plan:
     Attributes:
         out: Folder of journals and reports.
         conditions: Each is run at every resolution.
-        preset: Name or file of a preset; None for the one aligned with the model.
+        preset: Name or file of a preset; None for the reader's own, or that of the model's grid.
         fields: Fields of `RenderConfig` to change.
         dpis: Resolutions to sweep; empty for the preset's own.
         model: Whose visual tokens to count; None for the reader's.
@@ -136,27 +136,27 @@ def run_session(
     model, _ = model_of(answerer, plan.model)
     tokenizer = plan.tokenizer or resolve_model(model).tokenizer
     rows: list[Row] = []
-    for config, label in _configs(plan, model):
+    own = own_preset(answerer.reader) if isinstance(answerer, ReaderAnswerer) else None
+    for config, label in _configs(plan, model, own):
         showing = Showing(config, model, tokenizer)
-        own: Run | None = None
+        of_pages: Run | None = None
         for condition in plan.conditions:
             settings = RunSettings(condition, plan.concurrency, plan.retries, plan.seed, plan.judge)
             stem = f"{task.name}.{_safe(answerer.name)}.{condition}.{_safe(label)}"
             path = plan.out / f"{stem}.jsonl"
             progress = on_progress(f"{condition}, {label}") if on_progress else None
             run = evaluate(task.examples, answerer, showing, path, settings, progress)
-            own = run if condition == "pages" else own
-            against = paired_difference(run, own) if own and own is not run else None
+            of_pages = run if condition == "pages" else of_pages
+            is_other = of_pages is not None and of_pages is not run
+            against = paired_difference(run, of_pages) if of_pages and is_other else None
             row = _row(task, label, config, model, run, plan.price, against)
             write_aside(plan.out / f"{stem}.summary.json", json.dumps(asdict(row), indent=1))
             rows.append(row)
     return rows
 
 
-def _configs(plan: Plan, model: str) -> list[tuple[RenderConfig, str]]:
-    from glyph.api import preset_of
-
-    name = plan.preset or preset_of(model)
+def _configs(plan: Plan, model: str, own: str | None) -> list[tuple[RenderConfig, str]]:
+    name = plan.preset or own or preset_of(model)
     base = make_config(name, model=model, **dict(plan.fields))
     shown = Path(name).stem
     if not plan.dpis:
