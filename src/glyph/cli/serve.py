@@ -67,9 +67,6 @@ def serve(
     tools: Annotated[
         bool, typer.Option("--tools/--no-tools", help="Long results of tools may become pages.")
     ] = True,
-    expand: Annotated[
-        bool, typer.Option("--expand", help="Offer models a tool that gives a page back as text.")
-    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Decide and report, but change no request.")
     ] = False,
@@ -124,7 +121,6 @@ def serve(
         metrics=metrics,
         legibility=Legibility.from_folder(probes) if probes is not None else Legibility(),
         dry_run=dry_run,
-        expand=expand,
     )
     _run(gateway, host, port, playground=playground)
 

@@ -13,7 +13,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -125,6 +125,7 @@ class PageCache:
         memory_bytes: int = 256 * MIB,
         disk_bytes: int = 2048 * MIB,
         workers: int | None = None,
+        executor: Executor | None = None,
         on_event: CacheEvent = lambda event: None,
     ):
         """Open the folder; worker processes start with the first text.
@@ -134,6 +135,7 @@ class PageCache:
             memory_bytes: Most bytes of pages in memory.
             disk_bytes: Most bytes of files in the folder.
             workers: Processes that make pages; None takes one for each core.
+            executor: Makes pages instead of processes of this cache, which leaves it open.
             on_event: Told where pages came from, and what went wrong.
         """
         self._disk = DiskStore(folder, disk_bytes) if folder is not None else None
@@ -142,6 +144,7 @@ class PageCache:
         self._used_bytes = 0
         self._workers = workers or os.cpu_count() or 1
         self._pool: ProcessPoolExecutor | None = None
+        self._given = executor
         self._running: dict[str, asyncio.Task[PagedText]] = {}
         self._on_event = on_event
 
@@ -234,7 +237,9 @@ class PageCache:
                     self._pool = None
         raise RenderError("worker processes died twice while making pages; the text stays text.")
 
-    def _executor(self) -> ProcessPoolExecutor:
+    def _executor(self) -> Executor:
+        if self._given is not None:
+            return self._given
         if self._pool is None:
             # Forked copies of a process with threads may deadlock.
             context = multiprocessing.get_context("spawn")

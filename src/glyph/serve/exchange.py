@@ -112,14 +112,7 @@ class Exchange:
         upstream = self.gateway.router.pick(self.model)
         self.upstream = upstream.name
         self.times_s.append(time.perf_counter())
-        if self.wire is not None and rewritten.documents and self.gateway.expands(self.report):
-            # Imported late: only those who expand pay for it.
-            from glyph.serve.expand import Loop
-
-            loop = Loop(self.gateway, self.wire, upstream, rewritten)
-            reply = await loop.start(replace(self.call, body=rewritten.body))
-        else:
-            reply = await upstream.send(replace(self.call, body=rewritten.body))
+        reply = await upstream.send(replace(self.call, body=rewritten.body))
         reply = await self._fall_back(upstream, reply)
         self.times_s.append(time.perf_counter())
         try:
@@ -164,7 +157,6 @@ class Exchange:
         )
         for pages in made:
             ledger.note(pages, as_pages=pages.key in sent)
-        gateway.shelf.put(done.documents)
         return done if done.report.action == "compressed" else replace(done, body=self.call.body)
 
     async def _fall_back(self, upstream: Upstream, reply: Reply) -> Reply:

@@ -6,8 +6,7 @@ Three paths are looked into; everything else below /v1/ passes. The work of a re
 
 import asyncio
 import json
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,17 +23,13 @@ from glyph.serve.cache import MIB, Ledger, PageCache
 from glyph.serve.exchange import BadRequestError, Exchange, mode_of
 from glyph.serve.guard import TOKEN_COOKIE, Guard
 from glyph.serve.metrics import Metrics
-from glyph.serve.paging import PagedText
 from glyph.serve.replies import error_body
-from glyph.serve.rewrite import Report, short_key
 from glyph.serve.rules import Rules
 from glyph.serve.upstream import Call, Router, is_safe_path
 from glyph.serve.wires import WIRES
-from glyph.serve.wires.sites import Site
 
 MAX_BODY_BYTES = 64 * MIB
 BODY_SILENCE_S = 30.0
-SHELF_BYTES = 64 * MIB
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -81,36 +76,6 @@ class Legibility:
         return cls(errors, demand)
 
 
-class Shelf:
-    """Texts of documents that became pages, for a while, so that pages can be read as text."""
-
-    def __init__(self, max_bytes: int = SHELF_BYTES):
-        self._texts: OrderedDict[str, tuple[str, PagedText]] = OrderedDict()
-        self._max_bytes = max_bytes
-        self._used = 0
-
-    def put(self, documents: Sequence[tuple[Site, PagedText]]) -> None:
-        """Keep texts; the oldest make room."""
-        for site, paged in documents:
-            key = short_key(paged.key)
-            if key in self._texts:
-                self._texts.move_to_end(key)
-                continue
-            self._texts[key] = (site.text, paged)
-            self._used += 4 * len(site.text)
-        while self._used > self._max_bytes and self._texts:
-            _, (text, _) = self._texts.popitem(last=False)
-            self._used -= 4 * len(text)
-
-    def get(self, key: str) -> tuple[str, PagedText] | None:
-        """Return text and pages of a document, None when it is not here any more."""
-        return self._texts.get(key)
-
-    def keys(self) -> list[str]:
-        """Return the documents, the newest last."""
-        return list(self._texts)
-
-
 @dataclass(slots=True)
 class Gateway:
     """What all exchanges share.
@@ -123,7 +88,6 @@ class Gateway:
         metrics: What is counted.
         legibility: Who can read.
         dry_run: Decide and report, but change nothing.
-        expand: Offer the model tools that give a page back as text.
         max_body_bytes: Largest request and largest answer that is edited.
         inline_bytes: Larger bodies are taken apart in a thread.
     """
@@ -135,15 +99,9 @@ class Gateway:
     metrics: Metrics = field(default_factory=Metrics)
     legibility: Legibility = field(default_factory=Legibility)
     dry_run: bool = False
-    expand: bool = False
     max_body_bytes: int = MAX_BODY_BYTES
     inline_bytes: int = MIB
     ledger: Ledger = field(default_factory=Ledger)
-    shelf: Shelf = field(default_factory=Shelf)
-
-    def expands(self, report: Report) -> bool:
-        """Whether a request gets the expand tools."""
-        return self.expand and report.action == "compressed"
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that passes or is rewritten."""
@@ -270,7 +228,7 @@ def make_app(gateway: Gateway, *, playground: Callable[[Starlette], Any] | None 
         )
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         yield
         await gateway.router.close()
         await gateway.cache.close()

@@ -73,11 +73,12 @@ class ReaderUpstream:
 
     Attributes:
         name: `local:` and the reader.
+        reader: Who answers.
     """
 
     def __init__(self, reader: Reader):
         self.name = f"local:{reader.name}"
-        self._reader = reader
+        self.reader = reader
         self._model = model_behind(reader) or DEFAULT_MODEL
         # A reader is asked one thing at a time: it uses every core.
         self._turn = asyncio.Lock()
@@ -106,11 +107,11 @@ class ReaderUpstream:
         """Nothing is open."""
 
     def _model_name(self, body: dict[str, Any]) -> str:
-        return str(body.get("model") or self._reader.name)
+        return str(body.get("model") or self.reader.name)
 
     def _other(self, call: Call) -> Reply:
         if call.path == "/v1/models":
-            model = {"id": self._reader.name, "object": "model", "created": 0, "owned_by": "glyph"}
+            model = {"id": self.reader.name, "object": "model", "created": 0, "owned_by": "glyph"}
             return _json_reply(200, json.dumps({"object": "list", "data": [model]}).encode())
         message = f"{call.method} {call.path[:100]} is not served by a reader."
         return _json_reply(404, error_body(None, 404, message))
@@ -118,7 +119,7 @@ class ReaderUpstream:
     async def _ask(self, asked: _Asked) -> Answer:
         question = Question(question=asked.question, pages=tuple(asked.pages))
         async with self._turn:
-            return await asyncio.to_thread(self._reader.answer, question)
+            return await asyncio.to_thread(self.reader.answer, question)
 
     async def _events(self, asked: _Asked, wire: Wire, model: str) -> AsyncIterator[bytes]:
         """Stream an answer; comments keep the connection alive while the reader reads."""
@@ -133,7 +134,7 @@ class ReaderUpstream:
             return
         finally:
             task.cancel()
-        for event in _stream(answer, wire, model or self._reader.name):
+        for event in _stream(answer, wire, model or self.reader.name):
             yield event
 
     # -- taking in ---------------------------------------------------------------------------
@@ -204,7 +205,7 @@ def _png_of(part: dict[str, Any]) -> bytes:
     url: Any = part.get("image_url")
     if isinstance(url, dict):
         url = cast("dict[str, Any]", url).get("url")
-    data: Any = source.get("data") if isinstance(source, dict) else None
+    data: Any = cast("dict[str, Any]", source).get("data") if isinstance(source, dict) else None
     if isinstance(url, str) and url.startswith(_PREFIX):
         data = url.removeprefix(_PREFIX)
     if not isinstance(data, str):
@@ -228,7 +229,7 @@ def page_from_png(png: bytes, index: int) -> Page:
         if image.width * image.height > MAX_PIXELS:
             raise _BadCallError(f"an image has more than {MAX_PIXELS:,} pixels.")
         plane_HW = np.asarray(image.convert("L"))
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise _BadCallError("an image is no PNG that can be read.") from None
     grays_C3 = np.repeat(np.arange(PALETTE_SIZE, dtype=np.uint8)[:, None], 3, axis=1)
     return Page(plane_HW, grays_C3, _blank_layout(index, image.width, image.height))
@@ -285,9 +286,15 @@ def _whole(answer: Answer, wire: Wire, model: str) -> dict[str, Any]:
 
 
 def _response(name: str, model: str, text: str | None, status: str) -> dict[str, Any]:
-    content = [] if text is None else [{"type": "output_text", "text": text, "annotations": []}]
-    item = {"type": "message", "id": f"msg_{name}", "role": "assistant", "status": status,
-            "content": content}  # fmt: skip
+    part = {"type": "output_text", "text": text, "annotations": []}
+    content: list[Any] = [] if text is None else [part]
+    item: dict[str, Any] = {
+        "type": "message",
+        "id": f"msg_{name}",
+        "role": "assistant",
+        "status": status,
+        "content": content,
+    }
     return {
         "id": f"resp_{name}", "object": "response", "created_at": int(time.time()),
         "model": model, "status": status, "output": [] if text is None else [item],
@@ -316,7 +323,7 @@ def _chat_events(answer: Answer, deltas: list[str], model: str) -> list[bytes]:
     for delta in deltas:
         choice = {"index": 0, "delta": {"content": delta}, "finish_reason": None}
         chunks.append(base | {"choices": [choice]})
-    end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    end: dict[str, Any] = {"index": 0, "delta": {}, "finish_reason": "stop"}
     chunks.append(base | {"choices": [end]})
     chunks.append(base | {"choices": [], "usage": whole["usage"]})
     return [f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks] + [b"data: [DONE]\n\n"]
@@ -324,7 +331,7 @@ def _chat_events(answer: Answer, deltas: list[str], model: str) -> list[bytes]:
 
 def _message_events(answer: Answer, deltas: list[str], model: str) -> list[dict[str, Any]]:
     whole = _whole(answer, WIRES["/v1/messages"], model)
-    start = whole | {"content": [], "stop_reason": None}
+    start: dict[str, Any] = whole | {"content": [], "stop_reason": None}
     block = {"type": "text", "text": ""}
     return [
         {"type": "message_start", "message": start},

@@ -92,9 +92,6 @@ class Metrics:
         self._outcomes = Counter(
             "glyph_outcomes", "How exchanges ended.", ("outcome",), registry=registry
         )
-        self._expansions = Counter(
-            "glyph_expansions", "Calls of the expand tools.", ("tool",), registry=registry
-        )
         self._prepare = Histogram(
             "glyph_prepare_seconds",
             "From request to upstream.",
@@ -112,10 +109,6 @@ class Metrics:
     def cache_event(self, event: str) -> None:
         """Count where pages came from."""
         self._cache.labels(event).inc()
-
-    def expansion(self, tool: str) -> None:
-        """Count a call of an expand tool."""
-        self._expansions.labels(tool).inc()
 
     def passed(self, passage: Passage) -> None:
         """Count, keep and log one passage."""

@@ -9,7 +9,7 @@ the sites before it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from glyph.errors import UnknownModelError
@@ -22,7 +22,7 @@ from glyph.serve.wires.sites import Piece, Site
 from glyph.text_tokens import count_text_tokens
 from glyph.tokens import VisionModel, resolve_model
 
-Action = Literal["compressed", "passed", "dry-run", "fallback", "answered"]
+Action = Literal["compressed", "passed", "dry-run", "fallback"]
 _IMAGE_TYPES = ("image", "image_url", "input_image")
 MAX_MODEL_CHARS = 200
 
@@ -66,7 +66,6 @@ class Report:
         model: Canonical name of the token rule, "" when unknown.
         verdicts: One for each site.
         prices: Of the provider's prompt cache.
-        forms: What the client must know of documents: key -> what.
     """
 
     action: Action
@@ -74,7 +73,6 @@ class Report:
     model: str = ""
     verdicts: tuple[Verdict, ...] = ()
     prices: CachePrices = NO_CACHE
-    forms: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
 
     @property
     def text_tokens(self) -> int:

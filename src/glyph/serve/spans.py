@@ -6,15 +6,16 @@ such as `1.0` or `1e400`, escapes, white space, fields nobody here has heard of.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from json.decoder import scanstring  # the C scanner behind json.loads
-from typing import Any
+from typing import Any, cast
 
 MAX_DEPTH = 64
 MAX_VALUES = 200_000
 """More values than any conversation has; beyond, a small body could take gigabytes of objects."""
 
+# The C scanner behind json.loads, which the stubs leave out: a string's value and its end.
+_scan_string = cast(Callable[[str, int, bool], tuple[str, int]], vars(json.decoder)["scanstring"])
 _BLANK = re.compile(r"[ \t\n\r]*")
 _ATOM = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
@@ -47,12 +48,14 @@ class Node:
     @property
     def fields(self) -> dict[str, "Node"]:
         """The object's values; empty for everything else."""
-        return self.value if isinstance(self.value, dict) else {}
+        value: object = self.value
+        return cast("dict[str, Node]", value) if isinstance(value, dict) else {}
 
     @property
     def items(self) -> "list[Node]":
         """The array's values; empty for everything else."""
-        return self.value if isinstance(self.value, list) else []
+        value: object = self.value
+        return cast("list[Node]", value) if isinstance(value, list) else []
 
     def get(self, *path: str) -> "Node | None":
         """Return the value under a path of keys, None where there is none."""
@@ -121,7 +124,7 @@ class _Scanner:
             raise NotJsonError("the JSON is too deep or has too many values")
         match self._text[at]:
             case '"':
-                string, end = scanstring(self._text, at + 1, True)
+                string, end = _scan_string(self._text, at + 1, True)
                 return Node(at, end, string)
             case "{":
                 return self._object(at, depth)
@@ -141,7 +144,7 @@ class _Scanner:
             return Node(start, at + 1, fields)
         while True:
             self._expect(at, '"')
-            key, at = scanstring(self._text, at + 1, True)
+            key, at = _scan_string(self._text, at + 1, True)
             at = self.skip(at)
             self._expect(at, ":")
             node = self.value(self.skip(at + 1), depth + 1)
