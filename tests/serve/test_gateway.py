@@ -103,7 +103,7 @@ def test_messages_whole_and_streamed(chain):
     answer = client.messages.create(model="m", max_tokens=9, messages=message())
     pages = answer.usage.model_extra["glyph"]["pages"]
     assert answer.content[0].text == f"{pages} pages"
-    assert "sk-mine" in chain.upstream.headers[-1].values()
+    assert "Bearer sk-mine" in chain.upstream.headers[-1].values()
     with client.messages.stream(model="m", max_tokens=9, messages=message()) as stream:
         final = stream.get_final_message()
     assert final.content[0].text == "hello"
