@@ -198,4 +198,8 @@ def _playground(gateway: "Gateway") -> Any:
     except ImportError as error:
         tell(f'no playground: package {error.name} is missing; pip install "glyph-context[ui]"')
         return None
-    return lambda app: mount(app, gateway)
+
+    def mounted(app: Any) -> Any:
+        return mount(app, gateway)
+
+    return mounted

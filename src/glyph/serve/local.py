@@ -286,7 +286,7 @@ def _whole(answer: Answer, wire: Wire, model: str) -> dict[str, Any]:
 
 
 def _response(name: str, model: str, text: str | None, status: str) -> dict[str, Any]:
-    part = {"type": "output_text", "text": text, "annotations": []}
+    part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": []}
     content: list[Any] = [] if text is None else [part]
     item: dict[str, Any] = {
         "type": "message",

@@ -4,9 +4,9 @@ Everything is drawn and counted by the same code as everywhere else. No font, sc
 fetched from elsewhere.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-# gradio's components carry no types.
+# pyright: basic, reportMissingImports=false, reportPrivateImportUsage=false
+# pyright: reportAttributeAccessIssue=false
+# gradio is an extra, and its components carry no types.
 
 import os
 import time
