@@ -1,7 +1,7 @@
 """The command line: every verb is a few lines over `glyph.api`.
 
     glyph render | measure | ask | read | probe | search | eval | bench | presets | models | doctor
-    glyph demo | train
+    glyph demo | train | serve
 
 Modules of the package are imported when a verb runs, so that `glyph --help` is quick.
 """
@@ -23,6 +23,7 @@ from glyph.cli import (
     pages,
     reading,
     search,
+    serve,
     train,
     transcribing,
 )
@@ -60,6 +61,7 @@ _add("eval", evaluate.evaluate, "glyph eval ruler --reader ocr --lengths 1024 -n
 _add("demo", demo.demo, "glyph demo --out demo")
 app.add_typer(train.app, name="train")
 app.add_typer(bench.bench, name="bench")
+_add("serve", serve.serve, "glyph serve --upstream http://127.0.0.1:8000 --cache pages")
 
 
 def _print_version(asked: bool) -> None:

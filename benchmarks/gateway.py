@@ -1,0 +1,174 @@
+"""What the gateway costs: added latency, rewriting cold and warm, many streams at once.
+
+The upstream runs in a second process, the gateway in a third, the load in this one, all on
+loopback. Run: python benchmarks/gateway.py --help
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import httpx2
+
+WORDS = "The keeper wrote that the lamp was lit at dusk and the sea was calm until the morning. "
+PIECES, PIECE_BYTES = 20, 200
+
+
+def upstream(port: int) -> None:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, StreamingResponse
+    from starlette.routing import Route
+
+    piece = b"data: " + b"x" * (PIECE_BYTES - 8) + b"\n\n"
+
+    async def events(seconds: float):
+        for _ in range(PIECES):
+            await asyncio.sleep(seconds / PIECES)
+            yield piece
+
+    async def answer(request: Request):
+        body = await request.body()
+        if b'"stream": true' in body:
+            seconds = json.loads(body)["seconds"]
+            return StreamingResponse(events(seconds), media_type="text/event-stream")
+        return JSONResponse({"choices": [], "usage": {"prompt_tokens": 1}})
+
+    app = Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])])
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", backlog=2048)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(url: str) -> None:
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(url, timeout=5)
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit(f"nothing listens at {url}")
+
+
+def body_of(text: str, **more: object) -> bytes:
+    parts = [{"type": "text", "text": each} for each in (text, "When was it lit?")]
+    message = {"role": "user", "content": parts}
+    return json.dumps({"model": "glm-4.1v", "messages": [message], **more}).encode()
+
+
+async def latency_ms(client: httpx2.AsyncClient, url: str, body: bytes, num: int) -> list[float]:
+    found = []
+    for _ in range(num):
+        began = time.perf_counter()
+        (await client.post(url, content=body)).raise_for_status()
+        found.append(1e3 * (time.perf_counter() - began))
+    return found
+
+
+async def rate(client: httpx2.AsyncClient, url: str, bodies: list[bytes], width: int) -> float:
+    """Return requests a second with `width` under way at a time."""
+    waiting = list(bodies)
+    began = time.perf_counter()
+
+    async def work() -> None:
+        while waiting:
+            answer = await client.post(url, content=waiting.pop())
+            assert answer.headers["x-glyph-action"] == "compressed", answer.text[:200]
+
+    await asyncio.gather(*(work() for _ in range(width)))
+    return len(bodies) / (time.perf_counter() - began)
+
+
+async def streams(client: httpx2.AsyncClient, url: str, num: int, seconds: float) -> int:
+    """Return how many of `num` streams lost a byte."""
+    body = body_of("short", stream=True, seconds=seconds)
+
+    async def one() -> bool:
+        async with client.stream("POST", url, content=body) as answer:
+            size = sum([len(chunk) async for chunk in answer.aiter_raw()])
+        return size != PIECES * PIECE_BYTES
+
+    return sum(await asyncio.gather(*(one() for _ in range(num))))
+
+
+def memory_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1e3
+    return 0.0
+
+
+async def measure(args: argparse.Namespace, direct: str, through: str, pid: int) -> None:
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    async with httpx2.AsyncClient(timeout=600, limits=limits) as client:
+        short = body_of("short")
+        await latency_ms(client, direct, short, 20)
+        await latency_ms(client, through, short, 20)
+        one, two = [], []
+        for _ in range(args.rounds):  # in turn, since other work shares the machine
+            one += await latency_ms(client, direct, short, 50)
+            two += await latency_ms(client, through, short, 50)
+        p50 = statistics.median(two) - statistics.median(one)
+        print(f"pass-through: {statistics.median(one):.2f} ms direct, +{p50:.2f} ms p50")
+        text = WORDS * (args.tokens // 18)
+        bodies = [body_of(f"{i} {text}") for i in range(args.documents)]
+        await rate(client, through, [body_of(f"warm-up {i} {text}") for i in range(2)], 2)
+        cold = await rate(client, through, bodies, 4)
+        warm = await rate(client, through, bodies * args.repeats, 4)
+        size = len(text) / 1e3
+        print(f"documents of {size:.0f} kB: {cold:.1f} a second cold, {warm:.1f} warm")
+        before = memory_mb(pid)
+        began = time.perf_counter()
+        lost = await streams(client, through, args.streams, args.seconds)
+        took = time.perf_counter() - began
+        after = memory_mb(pid)
+        print(f"{args.streams} streams of {args.seconds:g} s: {took:.1f} s, {lost} lost bytes, "
+              f"gateway {before:.0f} -> {after:.0f} MB")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10, help="of 50 requests for latency")
+    parser.add_argument("--tokens", type=int, default=100_000, help="of a document")
+    parser.add_argument("--documents", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=5, help="of all documents, warm")
+    parser.add_argument("--streams", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=60)
+    args = parser.parse_args()
+    up, port = free_port(), free_port()
+    other = multiprocessing.get_context("spawn").Process(target=upstream, args=(up,), daemon=True)
+    other.start()
+    command = [sys.executable, "-m", "glyph", "serve", "--upstream", f"http://127.0.0.1:{up}",
+               "--port", str(port), "--no-playground", "--quiet"]  # fmt: skip
+    gateway = subprocess.Popen(command, env=os.environ)
+    try:
+        wait_for(f"http://127.0.0.1:{up}/")
+        wait_for(f"http://127.0.0.1:{port}/healthz")
+        path = "/v1/chat/completions"
+        direct, through = f"http://127.0.0.1:{up}{path}", f"http://127.0.0.1:{port}{path}"
+        asyncio.run(measure(args, direct, through, gateway.pid))
+    finally:
+        gateway.terminate()
+        gateway.wait(60)
+        other.terminate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""Upstreams: where requests go on to, and how one is chosen by model.
+
+A host is named by whoever starts the gateway, never by a request; redirects are not followed.
+"""
+
+import asyncio
+import fnmatch
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import httpx2
+
+from glyph.errors import ConfigError, UpstreamError
+
+CONNECT_RETRIES = 2
+FIRST_WAIT_S = 0.2
+MAX_CONNECTIONS = 2_000
+RawHeaders = list[tuple[bytes, bytes]]
+_VERSION = re.compile(r"/v\d+(?:beta|alpha)?\d*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as it goes on.
+
+    Attributes:
+        method: HTTP method.
+        path: Path as the client wrote it, from the root of the gateway.
+        query: Query without the question mark.
+        headers: Those that go on.
+        body: Its bytes.
+    """
+
+    method: str
+    path: str
+    query: bytes
+    headers: RawHeaders
+    body: bytes
+
+
+class Reply(Protocol):
+    """An answer whose head has arrived."""
+
+    status: int
+    headers: RawHeaders
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives.
+
+        Raises:
+            UpstreamError: It broke off or fell silent.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connection; what is still to come is cancelled."""
+        ...
+
+
+class Upstream(Protocol):
+    """Anything that answers calls."""
+
+    name: str
+
+    async def send(self, call: Call) -> Reply:
+        """Send a call and return when the head of the answer is there.
+
+        Raises:
+            UpstreamError: Nobody answers; its status is 502 or 504.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long an upstream may take.
+
+    Attributes:
+        connect_s: To accept a connection.
+        idle_s: Longest silence, before the first byte and between two.
+    """
+
+    connect_s: float = 10.0
+    idle_s: float = 300.0
+
+
+@dataclass(slots=True)
+class _HttpReply:
+    response: httpx2.Response
+    name: str
+    idle_s: float
+    status: int = 0
+    headers: RawHeaders = field(default_factory=lambda: RawHeaders())
+
+    def __post_init__(self) -> None:
+        self.status = self.response.status_code
+        self.headers = [(key.lower(), value) for key, value in self.response.headers.raw]
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self.response.aiter_raw():
+                yield chunk
+        except httpx2.TimeoutException:
+            raise UpstreamError(
+                f"upstream {self.name} fell silent for {self.idle_s:g} s in the middle of its "
+                "answer; ask again.",
+                504,
+            ) from None
+        except httpx2.HTTPError:
+            raise UpstreamError(
+                f"upstream {self.name} broke off in the middle of its answer; ask again.", 502
+            ) from None
+
+    async def close(self) -> None:
+        await self.response.aclose()
+
+
+class HttpUpstream:
+    """An upstream behind a URL.
+
+    Attributes:
+        name: Its host and port.
+    """
+
+    def __init__(self, url: str, timeouts: Timeouts | None = None):
+        """Check the URL; nothing is sent.
+
+        Raises:
+            ConfigError: It is no http or https URL, or holds a user, a query or a fragment.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                f"upstream '{_without_secrets(url)}' is no URL; http://HOST[:PORT][/PATH] or "
+                "https://... is accepted, such as http://127.0.0.1:8000."
+            )
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ConfigError(
+                f"upstream '{_without_secrets(url)}' may hold no user, query or fragment; clients "
+                "send their keys themselves."
+            )
+        self.name = parts.netloc
+        self._base = f"{parts.scheme}://{parts.netloc}"
+        self._prefix = parts.path.rstrip("/")
+        self._timeouts = timeouts or Timeouts()
+        idle_s = self._timeouts.idle_s
+        self._client = httpx2.AsyncClient(
+            timeout=httpx2.Timeout(idle_s, connect=self._timeouts.connect_s, pool=idle_s),
+            limits=httpx2.Limits(
+                max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS // 4
+            ),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def url_of(self, path: str) -> str:
+        """Return the URL of a path: an upstream that ends in a version replaces the client's.
+
+        Example:
+            >>> HttpUpstream("http://127.0.0.1:8000/v1").url_of("/v1/models")
+            'http://127.0.0.1:8000/v1/models'
+        """
+        if _VERSION.search(self._prefix) and path.startswith("/v1/"):
+            path = path.removeprefix("/v1")
+        return f"{self._base}{self._prefix}{path}"
+
+    async def send(self, call: Call) -> Reply:
+        """Send a call; a connection that was refused or gone is tried again."""
+        url = self.url_of(call.path)
+        query = f"?{call.query.decode('latin-1')}" if call.query else ""
+        for attempt in range(CONNECT_RETRIES + 1):
+            request = self._client.build_request(
+                call.method, f"{url}{query}", headers=call.headers, content=call.body
+            )
+            try:
+                response = await self._client.send(request, stream=True)
+            except httpx2.ConnectTimeout:
+                raise self._failed(
+                    f"did not accept a connection within {self._timeouts.connect_s:g} s", 504
+                ) from None
+            except httpx2.TimeoutException:
+                raise self._failed(
+                    f"gave no answer within {self._timeouts.idle_s:g} s", 504
+                ) from None
+            except httpx2.ConnectError:
+                # Nothing was sent, so nothing can happen twice.
+                if attempt == CONNECT_RETRIES:
+                    raise self._failed("refuses connections", 502) from None
+                await asyncio.sleep(FIRST_WAIT_S * 2**attempt)
+            except (httpx2.ReadError, httpx2.RemoteProtocolError, httpx2.WriteError):
+                # Mostly a kept connection that the upstream has closed meanwhile.
+                if attempt > 0:
+                    raise self._failed("closed the connection before it answered", 502) from None
+            except httpx2.HTTPError:
+                raise self._failed("sent something that is no HTTP answer", 502) from None
+            else:
+                return _HttpReply(response, self.name, self._timeouts.idle_s)
+        raise AssertionError("the loop returns or raises")
+
+    def _failed(self, what: str, status: int) -> UpstreamError:
+        return UpstreamError(f"upstream {self.name} {what}; is it up?", status)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Models whose name fits the pattern go to the upstream; `*` fits all."""
+
+    pattern: str
+    upstream: Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """Chooses an upstream by model: the first route that fits."""
+
+    routes: tuple[Route, ...]
+
+    def pick(self, model: str) -> Upstream:
+        """Return the upstream of a model; requests that name none go to the last route.
+
+        Raises:
+            UpstreamError: No route fits.
+        """
+        for route in self.routes:
+            if model and fnmatch.fnmatchcase(model.lower(), route.pattern.lower()):
+                return route.upstream
+        last = self.routes[-1]
+        if not model or last.pattern == "*":
+            return last.upstream
+        patterns = ", ".join(route.pattern for route in self.routes)
+        raise UpstreamError(f"no upstream is set up for this model; routes: {patterns}.", 404)
+
+    async def close(self) -> None:
+        """Close all upstreams."""
+        for route in self.routes:
+            await route.upstream.close()
+
+
+def parse_routes(specs: Sequence[str], timeouts: Timeouts | None = None) -> Router:
+    """Return the router of `URL` and `PATTERN=URL` specs; those with a pattern are tried first.
+
+    Raises:
+        ConfigError: A URL is none, or two specs have the same pattern.
+
+    Example:
+        >>> router = parse_routes(["claude-*=http://127.0.0.1:9001", "http://127.0.0.1:9002"])
+        >>> router.pick("claude-opus-5").name, router.pick("glm-4.5v").name
+        ('127.0.0.1:9001', '127.0.0.1:9002')
+    """
+    pairs: list[tuple[str, str]] = []
+    for spec in specs:
+        pattern, equals, url = spec.partition("=")
+        is_plain = not equals or "://" in pattern
+        pairs.append(("*", spec) if is_plain else (pattern, url))
+    patterns = [pattern for pattern, _ in pairs]
+    twice = next((p for p in patterns if patterns.count(p) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"two upstreams for models '{twice}'; write PATTERN=URL with different patterns, such "
+            "as 'claude-*=https://HOST'."
+        )
+    ordered = sorted(pairs, key=lambda pair: pair[0] == "*")
+    return Router(tuple(Route(pattern, HttpUpstream(url, timeouts)) for pattern, url in ordered))
+
+
+def is_safe_path(path: str) -> bool:
+    """Whether a path stays below the upstream's own.
+
+    Example:
+        >>> is_safe_path("/v1/models"), is_safe_path("/v1/%2e%2e/admin")
+        (True, False)
+    """
+    plain = unquote(unquote(path))
+    segments = plain.replace("\\", "/").split("/")
+    has_odd = any(ord(char) < 33 or char in "#?" for char in plain)
+    return path.startswith("/") and "//" not in plain and ".." not in segments and not has_odd
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else url.partition("?")[0]
