@@ -26,7 +26,7 @@ from glyph.train.nano.joint import JointTrainer, task_planes
 from glyph.train.nano.language import LanguageTrainer
 from glyph.train.nano.oracle import CodeLayout, MonoGrid, OracleCode
 from glyph.train.nano.pages import LabelledPages, render_labelled
-from glyph.train.nano.reading import sample_pages
+from glyph.train.nano.reading import sample_pages, with_line_ends
 from glyph.train.nano.settings import JointSettings, LanguageSettings
 from glyph.train.nano.tasks import TaskMaker, TaskMix
 from glyph.train.nano.vision import build_tower, class_of, encode_pages, initialise
@@ -178,3 +178,19 @@ def test_the_answer_loss_reaches_the_tower(tmp_path: Path, checkpoints: tuple[Pa
 def test_joint_training_without_checkpoints_says_what_to_name(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"name `start` \(language model\) and `vision`"):
         JointTrainer(JointSettings(), random_mixture(), tmp_path)
+
+
+def test_some_pages_end_early_and_their_labels_with_them():
+    pages = pages_of("A", 60, (112, 84))
+    ink_PR = (pages.plane_PHW.reshape(60, 3, 28, 112) < 255).any((2, 3))
+    filled_PR = ((pages.slot_PRCK > 0) & (pages.slot_PRCK != ord(" "))).any((2, 3))
+    np.testing.assert_array_equal(ink_PR, filled_PR)
+    assert 5 < (~ink_PR[:, -1]).sum() < 30
+
+
+def test_line_ends_are_made_frequent_and_words_stay():
+    text = "word " * 2000
+    ended = with_line_ends(np.random.default_rng(0), text)
+    assert ended.split() == text.split()
+    assert 150 < ended.count("\n") < 400
+    assert "\n\n" in ended
