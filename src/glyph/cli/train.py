@@ -39,6 +39,7 @@ def nano(
     from rich.progress import (
         BarColumn,
         Progress,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -50,7 +51,7 @@ def nano(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    tasks = {}
+    tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=Console(stderr=True), disable=as_json) as bar:
 
         def show(stage: str, step: int, steps: int) -> None:

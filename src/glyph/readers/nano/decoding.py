@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Float32, Int64
+from numpy.typing import NDArray
 
 from glyph.readers.nano.geometry import page_positions
 from glyph.readers.nano.network import Network, Step
@@ -126,16 +127,15 @@ def group_mask(segment_BL: Int64[np.ndarray, "B L"], new: int) -> Float32[np.nda
         segment_BL: 0 on the page, 1 and up for questions, -1 on padding.
         new: Positions asked for.
     """
-    size = segment_BL.shape[1]
-    order: Int64[np.ndarray, " L"] = np.arange(size)
+    size = int(segment_BL.shape[1])
+    order: NDArray[np.int64] = np.arange(size)
     own_BS1 = segment_BL[:, size - new :, None]
-    is_seen: Bool[np.ndarray, "B S L"] = (segment_BL[:, None] == 0) | (
-        segment_BL[:, None] == own_BS1
-    )
-    is_seen &= order[size - new :, None] >= order
+    shown = (segment_BL[:, None] == 0) | (segment_BL[:, None] == own_BS1)
+    before = order[size - new :, None] >= order
     # Padding sees itself only, so that no row of the softmax is empty.
-    is_seen &= (own_BS1 != PADDING) | (order[size - new :, None] == order)
-    return np.where(is_seen, np.float32(0), np.float32(MASKED))[:, None]
+    alone = (own_BS1 != PADDING) | (order[size - new :, None] == order)
+    mask = np.where(shown & before & alone, np.float32(0), np.float32(MASKED))
+    return mask[:, None]
 
 
 def _page_embeds(

@@ -14,6 +14,7 @@ d head size, D hidden size, F rotary frequencies, E size of visual tokens.
 
 # onnx declares its types in part only.
 # pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownVariableType=false
 
 import json
 import struct
