@@ -1,7 +1,6 @@
 """The report under a real pointer: page to text, text to page, thumbnails, zoom."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
