@@ -4,6 +4,7 @@ import io
 import json
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import glyph
 from glyph.api import (
     DEFAULT_MODELS,
     DEFAULT_PRESET,
-    PRESET_OF_GRID,
+    PRESETS_OF_GRID,
     as_document,
     is_proxy,
     make_config,
@@ -34,6 +35,7 @@ from glyph.readers import Answer, Request, Transcript, Usage
 from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens
 from glyph.tokens import document_cost, image_cost, model_names, resolve_model
+from glyph.vision_models import FAMILIES
 
 SENTENCE = "The quiet teacher carried a heavy letter to the village. "
 WRAPPED = "\n\n".join([textwrap.fill(SENTENCE * 9, 72)] * 8) + "\n"
@@ -83,18 +85,35 @@ def test_every_model_has_a_preset_that_exists(model: str) -> None:
 
 
 def test_presets_of_grids_lie_on_their_grids() -> None:
-    for grid_px, preset in PRESET_OF_GRID.items():
-        sides = load_preset(preset).page_size_px
-        if grid_px == 256:
-            # Cells of OpenAI's tile models are halves of their tiles.
-            grid_px = 512
-        assert all(side % grid_px == 0 for side in sides), preset
+    for grid_px, presets in PRESETS_OF_GRID.items():
+        # Cells of OpenAI's tile models are halves of their tiles.
+        side_px = 512 if grid_px == 256 else grid_px
+        for preset in presets:
+            assert all(side % side_px == 0 for side in load_preset(preset).page_size_px), preset
 
 
-@pytest.mark.parametrize("model", DEFAULT_MODELS)
-def test_the_preset_of_a_model_is_not_resampled_by_it(model: str) -> None:
-    width_px, height_px = load_preset(preset_of(model)).page_size_px
-    assert not image_cost(width_px, height_px, model).resampled
+VARIANTS = [
+    name
+    for family in FAMILIES
+    for model in family.contexts
+    for name in (model, *(f"{model}@{variant}" for variant in family.variants))
+]
+TEXTS = ("hi", "x\n" * 50, "a few words here\n" * 3, "word " * 40, "word " * 9_000)
+
+
+@cache
+def sizes_of(preset: str) -> set[tuple[int, int]]:
+    """Return the sizes of pages of very short, narrow, low and long texts."""
+    layouts = (render_pages(text, load_preset(preset)).layouts() for text in TEXTS)
+    return {(page.width_px, page.height_px) for pages in layouts for page in pages}
+
+
+@pytest.mark.parametrize("is_code", [False, True])
+@pytest.mark.parametrize("model", VARIANTS)
+def test_no_page_of_a_models_own_preset_is_resampled_by_it(model: str, is_code: bool) -> None:
+    preset = preset_of(model, is_code=is_code)
+    for size in sizes_of(preset):
+        assert not image_cost(*size, model).resampled, (preset, size)
 
 
 def test_fields_win_over_settings_and_settings_over_the_preset() -> None:

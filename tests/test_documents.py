@@ -310,3 +310,35 @@ def test_plain_text_is_loaded_without_the_heavy_modules():
         "sys.exit(any(m in sys.modules for m in ('pygments', 'charset_normalizer', 'torch')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+# -- floods ----------------------------------------------------------------------------------
+
+
+def test_lone_surrogates_in_bytes_are_read_as_such_not_as_another_encoding() -> None:
+    data = "good \ud800 bad \udfff text".encode("utf-8", "surrogatepass")
+    document = load_document(data)
+    assert document.text == "good \ufffd bad \ufffd text"
+    assert document.encoding == "utf-8"
+    assert document.notes == ("2 lone surrogates shown as U+FFFD",)
+
+
+def test_floods_of_characters_that_no_page_shows_are_told() -> None:
+    hidden = document_from_text("a" + "\u200b" * 5_000 + "\U000e0041" * 20 + "b")
+    assert hidden.notes == ("5,020 zero-width characters in long runs: no page shows them",)
+    heaped = document_from_text("a" + "\u0301" * 300_000)
+    assert heaped.notes == (
+        "300,000 combining marks heaped on single letters: no page can be read there",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f flag of England",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466 \u2764\ufe0f a family",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u1ea1\u0302\u0301 o\u0308\u0301\u0304",
+    ],
+)
+def test_joiners_selectors_and_stacked_marks_of_real_texts_are_no_flood(text: str) -> None:
+    assert document_from_text(text).notes == ()

@@ -24,9 +24,12 @@ CELL_PX = {16: 16, 28: 28, 32: 32, 48: 48, 336: 28, 448: 28, 512: 32, 640: 64, 7
 CELL_PX |= {896: 56, 1024: 64}
 """Side of the square that becomes one visual token; for the tiles of OpenAI, a divisor of them."""
 
-TILED = ("aligned-336", "aligned-448", "aligned-512", "aligned-640", "aligned-768")
-FIXED_SHAPE = (*TILED, "aligned-48", "aligned-48-280", "aligned-48-clear")
-FIXED_SHAPE += ("aligned-896", "aligned-1024", "nano", "nano-dense")
+TILED = ("aligned-336", "aligned-448", "aligned-512", "aligned-640", "aligned-640-large")
+TILED += ("aligned-768",)
+BUDGETS = ("aligned-48", "aligned-48-70", "aligned-48-140", "aligned-48-280", "aligned-48-560")
+BUDGETS += ("aligned-48-2240",)
+SQUARES = ("aligned-512-square", "aligned-640-small", "aligned-896", "aligned-1024")
+FIXED_SHAPE = (*TILED, *BUDGETS, *SQUARES, "nano", "nano-dense")
 """Families that stretch, pad or charge a page of another shape; the small reader's own sizes."""
 
 MODELS = {
@@ -46,11 +49,18 @@ MODELS = {
     ],
     "aligned-32": ["qwen3-vl", "qwen3.5", "gpt-5-mini", "gpt-5.4", "gpt-5.5", "o4-mini"],
     "aligned-48": ["gemini-3.6-flash", "gemini-3-pro", "gemma-4@1120"],
+    "aligned-48-70": ["gemma-4@70"],
+    "aligned-48-140": ["gemma-4@140"],
     "aligned-48-280": ["gemma-4", "gemini-3.6-flash@low"],
+    "aligned-48-560": ["gemma-4@560", "gemini-3.6-flash@medium"],
+    "aligned-48-2240": ["gemini-3.6-flash@ultra"],
     "aligned-336": ["llama-4"],
     "aligned-448": ["internvl3", "internvl3.5", "minicpm-v-2.6", "minicpm-v-4.5"],
     "aligned-512": ["gpt-4o", "gpt-4.1", "gpt-5", "o1", "o3"],
+    "aligned-512-square": ["gpt-4o@low", "o3@low", "deepseek-ocr@tiny"],
     "aligned-640": ["deepseek-ocr"],
+    "aligned-640-small": ["deepseek-ocr@small"],
+    "aligned-640-large": ["deepseek-ocr@large"],
     "aligned-768": ["deepseek-ocr-2", "gemini-2.5-pro"],
     "aligned-896": ["gemma-3"],
     "aligned-1024": ["deepseek-ocr@base"],
@@ -58,12 +68,15 @@ MODELS = {
 VARIANT_OF = {
     "nano": "aligned-28",
     "nano-dense": "aligned-28",
+    "aligned-28-small": "aligned-28",
     "aligned-28-dense": "aligned-28",
     "aligned-28-flow": "aligned-28",
     "aligned-28-clear": "aligned-28",
     "aligned-48-clear": "aligned-48",
     "code": "aligned-28",
     "code-dark": "aligned-28",
+    "code-32": "aligned-32",
+    "code-48": "aligned-48",
     "columns": "aligned-28",
     "dark": "aligned-28",
     "web": "aligned-28",
@@ -217,7 +230,7 @@ def test_dense_and_clear_variants_hold_more_and_less_text_on_the_same_page():
 
 
 def test_code_presets_hold_a_hundred_columns_and_say_which_is_dark():
-    for name in ("code", "code-dark"):
+    for name in ("code", "code-32", "code-48", "code-dark"):
         config = load_preset(name)
         page = next(render_pages("m" * 100 + "\n" + "x\n" * 300, config).layouts())
         assert page.lines.end_L[0] == 101

@@ -23,17 +23,30 @@ from glyph.readers.nano.spec import READ_AS
 from glyph.readers.protocol import Answer, Reader, Request
 from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens
-from glyph.tokens import Cost, document_cost, resolve_model
+from glyph.tokens import Cost, VisionModel, document_cost, image_cost, resolve_model
 
 DEFAULT_PRESET = "aligned-28"
-CODE_PRESET = "code"
 FLOW_PRESET = "aligned-28-flow"
-PRESET_OF_GRID = {
-    16: "aligned-16", 28: DEFAULT_PRESET, 32: "aligned-32", 48: "aligned-48",
-    256: "aligned-512", 336: "aligned-336", 448: "aligned-448", 640: "aligned-640",
-    768: "aligned-768", 896: "aligned-896",
+PRESETS_OF_GRID = {
+    1: ("aligned-28-small",),
+    16: ("aligned-16",),
+    28: (DEFAULT_PRESET,),
+    32: ("aligned-32",),
+    48: ("aligned-48", "aligned-48-280", "aligned-48-560", "aligned-48-2240", "aligned-48-140",
+         "aligned-48-70"),
+    64: ("aligned-1024", "aligned-640-large"),
+    256: ("aligned-512",),
+    336: ("aligned-336",),
+    448: ("aligned-448",),
+    512: ("aligned-512-square",),
+    640: ("aligned-640", "aligned-640-small"),
+    768: ("aligned-768",),
+    896: ("aligned-896",),
 }  # fmt: skip
-"""The preset whose pages a model sees without resampling, by the side of its grid in pixels."""
+"""Presets by the side of a model's grid in pixels; of several, the first whose pages it keeps."""
+
+CODE_PRESETS = {DEFAULT_PRESET: "code", "aligned-32": "code-32", "aligned-48": "code-48"}
+"""The twin of a preset for source code: monospaced and highlighted."""
 
 MAX_PATH_CHARS = 1024
 MAX_ODD_SHARE = 0.02
@@ -128,15 +141,21 @@ def make_config(
 
 
 def preset_of(model: str | None = None, *, is_code: bool = False) -> str:
-    """Return the preset that is used when none is named: aligned with the model's patch grid.
+    """Return the preset that is used when none is named: its pages reach the model as they are.
 
     Example:
-        >>> preset_of("qwen3-vl")
-        'aligned-32'
+        >>> preset_of("qwen3-vl"), preset_of("gemma-4"), preset_of("gemma-4@1120")
+        ('aligned-32', 'aligned-48-280', 'aligned-48')
     """
-    grid_px = 28 if model is None else resolve_model(model).grid_px
-    preset = PRESET_OF_GRID.get(grid_px, DEFAULT_PRESET)
-    return CODE_PRESET if is_code and preset == DEFAULT_PRESET else preset
+    vision = resolve_model(model or DEFAULT_MODEL)
+    presets = PRESETS_OF_GRID.get(vision.grid_px, (DEFAULT_PRESET,))
+    found = next((name for name in presets if _is_kept(name, vision)), presets[0])
+    return CODE_PRESETS.get(found, found) if is_code else found
+
+
+def _is_kept(preset: str, vision: VisionModel) -> bool:
+    """Whether a model sees a full page of a preset as it is."""
+    return not image_cost(*load_preset(preset).page_size_px, vision).resampled
 
 
 def render(

@@ -8,7 +8,6 @@ and tabs stay, and `Document.source` leads every character back to where it came
 is told in `Document.notes`.
 """
 
-import codecs
 import re
 import sys
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import IO, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from glyph.decoding import ACCEPTED, count_of, decode
 from glyph.errors import ConfigError, DocumentError, nearest
 from glyph.unwrap import SoftBreaks, find_soft_breaks
 
@@ -26,7 +26,6 @@ Kind = Literal["prose", "code", "markdown"]
 Offsets = NDArray[np.int64]
 
 _KINDS = "The kinds are 'prose', 'code' and 'markdown'."
-_ACCEPTED = "plain text, Markdown or source code (UTF-8, UTF-16, UTF-32 or a legacy encoding)"
 _BLANKS = " \t\n\r\f\v\x85\xa0\u2028\u2029\u3000\u200b\ufeff"
 _OTHER_BREAKS = "\f\v\x85\u2028\u2029"
 _CONTROLS = "".join(map(chr, [*range(1, 0x09), *range(0x0E, 0x20), 0x7F]))
@@ -38,37 +37,28 @@ _REPLACED = (  # one to one, so that no offset moves
     (_SURROGATES, "lone surrogate", "shown as U+FFFD"),
 )
 _UNFIT = re.compile("[\0-\x08\v\f\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+_FLOODS = (  # characters that stay in the text, but that no reader of pages will find there
+    (
+        # More in a row than any emoji or joined word has.
+        re.compile(
+            "[\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+            "\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff]{9,}"
+        ),
+        "zero-width characters in long runs: no page shows them",
+    ),
+    (
+        # More on one letter than Unicode's stream-safe form allows (UAX #15).
+        re.compile(
+            "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u1ab0-\u1aff"
+            "\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{31,}"
+        ),
+        "combining marks heaped on single letters: no page can be read there",
+    ),
+)
+_UNNAMED = ("text", "bytes", "stream", "stdin")
 _MARKDOWN_SUFFIXES = {".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"}
 
-_SAMPLE_BYTES = 1 << 16
 _SAMPLE_CHARACTERS = 1 << 12
-_HIGH_BYTES = bytes(range(0x80, 0x100))
-# Escape and backspace are left out: logs of terminals are full of them.
-_BINARY_CONTROLS = bytes([*range(0x08), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
-_MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_LEGACY_ENCODINGS = (
-    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
-    *("iso8859_2", "koi8_r", "cp866", "cp850", "mac_roman", "cp874"),
-    *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
-)
-_WESTERN_LOOKALIKES = {"cp1250", "cp1254", "cp1257"}
-_MAGIC = (
-    (rb"%PDF-", "a PDF"),
-    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "a ZIP archive (or a DOCX, XLSX, PPTX or EPUB file)"),
-    (rb"\xd0\xcf\x11\xe0", "an old Microsoft Office file"),
-    (rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|BM.{4}\0{4}|RIFF.{4}WEBP", "an image"),
-    (rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ\0|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!\x1a", "a compressed file"),
-    (rb".{257}ustar", "a TAR archive"),
-    (rb"ID3[\x02-\x04]|OggS\0|fLaC|RIFF.{4}(WAVE|AVI )|.{4}ftyp", "a sound or video file"),
-    (rb"\x7fELF|MZ.{2,80}\0|\xca\xfe\xba\xbe|[\xce\xcf]\xfa\xed\xfe|\0asm", "a program"),
-    (rb"SQLite format 3\0|PAR1[\x15\x19]|\x93NUMPY|\x89HDF", "a database or data file"),
-    (rb"\0\x01\0\0\0|OTTO\0|wOF[F2]|ttcf\0", "a font"),
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,7 +240,7 @@ def load_document(
     called = name or called
     if isinstance(data, str):
         return document_from_text(data, kind=kind, unwrap=unwrap, name=called)
-    text, encoding, notes = _decode(data, called)
+    text, encoding, notes = decode(data, called)
     return _make(text, called, (kind, unwrap), encoding, notes)
 
 
@@ -286,7 +276,7 @@ def _make(
     kind, unwrap = options
     if not text.strip(_BLANKS):
         what = "holds only white space" if text else "is empty"
-        raise DocumentError(f"{name} {what}, so there is nothing to show; give {_ACCEPTED}.")
+        raise DocumentError(f"{name} {what}, so there is nothing to show; give {ACCEPTED}.")
     kind, language = _kind(name, text, kind)
     if kind == "code" and unwrap:
         raise ConfigError(
@@ -299,7 +289,7 @@ def _make(
         if len(breaks.starts):
             text, joined = _join(text, breaks)
             source = joined.then(source)
-            changes.append(f"unwrapped {_count(len(breaks.starts), 'line')}")
+            changes.append(f"unwrapped {count_of(len(breaks.starts), 'line')}")
     return Document(text, name, kind, language, source, encoding, (*notes, *changes))
 
 
@@ -312,6 +302,8 @@ def _kind(name: str, text: str, kind: Kind | None) -> tuple[Kind, str | None]:
         return kind, None
     if kind is None and PurePath(name).suffix.lower() in _MARKDOWN_SUFFIXES:
         return "markdown", None
+    if kind is None and name in _UNNAMED:
+        return "prose", None  # nothing to look up, which would take five megabytes
     from pygments.lexers import find_lexer_class_for_filename
 
     lexer = find_lexer_class_for_filename(PurePath(name).name, text[:_SAMPLE_CHARACTERS])
@@ -328,13 +320,17 @@ def _normalise(text: str) -> tuple[str, SourceMap, list[str]]:
         second = [match.start() + 1 for match in re.finditer("\r\n", text)]
         source = SourceMap.without(len(text), second, np.asarray(second, np.int64) + 1)
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-        notes.append(f"{_count(num_returns, 'CRLF or CR line end')} read as a line feed")
+        notes.append(f"{count_of(num_returns, 'CRLF or CR line end')} read as a line feed")
     found = Counter(_UNFIT.findall(text))
     if found:
         text = _UNFIT.sub(lambda match: _stand_in(match[0]), text)
     for characters, what, how in _REPLACED:
         if number := sum(found[character] for character in found if character in characters):
-            notes.append(f"{_count(number, what)} {how}")
+            notes.append(f"{count_of(number, what)} {how}")
+    if not text.isascii():
+        for flood, told in _FLOODS:
+            if number := sum(map(len, flood.findall(text))):
+                notes.append(f"{number:,} {told}")
     return text, source, notes
 
 
@@ -355,10 +351,6 @@ def _join(text: str, breaks: SoftBreaks) -> tuple[str, SourceMap]:
     return "".join(pieces), SourceMap.without(len(text), breaks.starts, breaks.ends - breaks.spaced)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def _read_file(path: Path) -> bytes:
     if "\n" in str(path) or "\0" in str(path):
         raise DocumentError(
@@ -374,75 +366,3 @@ def _read_file(path: Path) -> bytes:
         refused = isinstance(error, IsADirectoryError | PermissionError)  # the latter on Windows
         why = "it is a folder" if refused and path.is_dir() else error.strerror
         raise DocumentError(f"cannot read {str(path)[:200]} ({why}); {hint}.") from error
-
-
-def _decode(data: bytes, name: str) -> tuple[str, str, list[str]]:
-    """Return the text of `data`, its encoding, and notes where the reading is not certain."""
-    for magic, what in _MAGIC:
-        if re.match(magic, data, re.DOTALL):
-            raise _binary(name, f"looks like {what}")
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            try:
-                return data.decode(encoding, "surrogatepass"), encoding, []
-            except UnicodeDecodeError as error:
-                raise DocumentError(
-                    f"{name} begins with the byte order mark of {encoding} but is not valid from "
-                    f"byte {error.start} on; save it again as UTF-8."
-                ) from error
-    if wide := _unmarked_utf16(data[:_SAMPLE_BYTES]):
-        return data.decode(wide, "replace"), wide, [f"read as {wide}, by its NUL bytes"]
-    num_controls = len(data) - len(data.translate(None, _BINARY_CONTROLS))
-    if num_controls > max(3, 0.1 * len(data)):
-        raise _binary(name, "is binary data (many control bytes)")
-    data = data.removeprefix(codecs.BOM_UTF8)
-    try:
-        return data.decode("utf-8"), "utf-8", []
-    except UnicodeDecodeError as error:
-        if num_controls > max(3, 0.01 * len(data)):
-            raise _binary(name, "is binary data (control bytes, not UTF-8)") from error
-        return _decode_legacy(data, name, error)
-
-
-def _binary(name: str, what: str) -> DocumentError:
-    return DocumentError(f"{name} {what}; glyph takes {_ACCEPTED}. Convert it to text first.")
-
-
-def _unmarked_utf16(sample: bytes) -> str | None:
-    """Return the byte order of UTF-16 without a mark: most characters have one NUL byte."""
-    pairs = len(sample) // 2
-    low, high = sample[1::2].count(0), sample[0::2].count(0)
-    if pairs >= 8 and max(low, high) > 0.4 * pairs and min(low, high) < 0.05 * pairs:
-        return "utf-16-le" if low > high else "utf-16-be"
-    return None
-
-
-def _decode_legacy(data: bytes, name: str, error: UnicodeDecodeError) -> tuple[str, str, list[str]]:
-    """Return the text of bytes that are not UTF-8: damaged UTF-8, or an older encoding."""
-    text = data.decode("utf-8", "replace")
-    num_bad = text.count("\ufffd")
-    num_good = len(text) - len(data.translate(None, _HIGH_BYTES)) - num_bad
-    cut_off = error.reason == "unexpected end of data" and num_bad == 1 <= num_good
-    if num_good >= 10 * num_bad or cut_off:
-        return text, "utf-8", [f"{_count(num_bad, 'damaged byte sequence')} shown as U+FFFD"]
-    from charset_normalizer import from_bytes
-
-    # What comes before the first byte above 127 says nothing; what comes long after costs time.
-    begin = next(re.finditer(rb"[\x80-\xff]", data)).start()
-    sample = data[begin : begin + _SAMPLE_BYTES]
-    whole = max(sample.rfind(b"\n"), sample.rfind(b" ")) + 1
-    if len(sample) == _SAMPLE_BYTES and whole:
-        sample = sample[:whole]  # not in the middle of a character
-    found = [match.encoding for match in from_bytes(sample, cp_isolation=list(_LEGACY_ENCODINGS))]
-    if found and found[0] in _WESTERN_LOOKALIKES and "cp1252" in found:
-        found.insert(0, "cp1252")  # equally likely by the letters, far more common
-    for encoding in found:
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return text, encoding, [f"read as {encoding}, a guess; save as UTF-8 to be sure"]
-    raise DocumentError(
-        f"the encoding of {name} cannot be recognised (not UTF-8 from byte {error.start} on); "
-        "save it as UTF-8."
-    )

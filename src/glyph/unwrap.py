@@ -28,7 +28,7 @@ _LONG_WORD_COLUMNS = 16
 _UNDERFILL, _OVERFILL = 0.85, 1.1
 # Below this mean line length (blank lines count) no text is wrapped prose; not worth a look.
 _SHORTEST_MEAN_LINE = 8
-_CHUNK_CHARACTERS = 1 << 18
+_CHUNK_CHARACTERS = 1 << 16
 
 _TAB, _NEWLINE, _SPACE, _QUOTE, _PARENTHESIS = 0x09, 0x0A, 0x20, 0x22, 0x29
 _COMMA, _HYPHEN, _DOT, _SLASH, _SEMICOLON = 0x2C, 0x2D, 0x2E, 0x2F, 0x3B
