@@ -28,6 +28,7 @@ import numpy as np
 
 import texts
 from glyph import Page, render_pages
+from glyph.documents import document_from_text
 from glyph.presets import load_preset
 from glyph.probe import alignment, bootstrap_interval
 from glyph.readers.nano.decoding import ask_pages
@@ -132,7 +133,9 @@ def cases(prose: Prose, preset: str, kind: str, num_pages: int, number: int) -> 
                 entries = entries or found
             # Keys asked for stand on one page, anywhere among the others.
             bodies.insert(int(rng.integers(num_pages)), bodies.pop(0))
-            pages = tuple(render_pages("\n".join(bodies), load_preset(preset)))
+            # Lines stay as they are: full lines of prose look hard-wrapped, and would be joined.
+            document = document_from_text("\n".join(bodies), unwrap=False)
+            pages = tuple(render_pages(document, load_preset(preset)))
             for key in list(entries)[:4]:
                 if made < per_seed:
                     yield Case(pages, QUESTIONS[kind].format(key), key, entries[key])
