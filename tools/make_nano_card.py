@@ -1,9 +1,7 @@
 """Write docs/NANO-CARD.md from what was measured: no figure in it is typed by hand.
 
-    python benchmarks/nano.py --json figures.json
-    python tools/make_nano_card.py --figures figures.json --run runs/nano --hours 2.5
-
-The run folder is that of `glyph train nano`; without it the card says nothing about curves.
+python benchmarks/nano.py --json figures.json
+python tools/make_nano_card.py --figures figures.json --run benchmarks/results/nano
 """
 
 import argparse
@@ -45,7 +43,8 @@ LIMITS = """
 
 * Pages of any other font, size or line pitch: it refuses them, because small networks read strange
   pages wrongly and do not notice. Use `--reader ocr`, or a large model by `--reader openai:MODEL`.
-* Characters beyond printable ASCII: they are seen as one unknown character.
+* Characters beyond printable ASCII: typographic quotes and dashes are read as ASCII, all others as
+  one unknown character.
 * Anything that needs understanding. Values of keys are looked up; any other question is answered by
   the words of the page that share most with it.
 * Keys inside sentences are not found by the language model, whose keys lead their line; the page as
@@ -129,37 +128,47 @@ def costs(figures: dict) -> list[str]:
     ]  # fmt: skip
 
 
-def curves(run: Path, hours: float | None) -> list[str]:
-    """Return the stages of a run with points of their curves."""
-    budget = f" --hours {hours:g}" if hours else ""
+def curves(run: Path) -> list[str]:
+    """Return the runs that made the weights, with points of their curves.
+
+    Args:
+        run: Folder of logs named `N-stage.jsonl`, in the order they were run.
+    """
+    logs = sorted(path for path in run.glob("*.jsonl") if path.name[0].isdigit())
+    rows_of = {path.stem: [json.loads(row) for row in path.open()] for path in logs}
+    minutes = {name: seconds_of(rows) / 60 for name, rows in rows_of.items()}
     lines = [
         "",
         "## Training",
         "",
-        f"`glyph train nano{budget}`, on two cores, in four stages.",
+        f"{len(logs)} runs, {sum(minutes.values()):.0f} core-minutes in all, on two CPU cores that "
+        "other work shared; logs and settings are in `benchmarks/results/nano`. "
+        "`glyph train nano --hours 2.5` runs the same stages in one go.",
         "",
     ]
-    for stage, about in STAGES.items():
-        path = run / stage / "metrics.jsonl"
-        rows = (
-            [json.loads(row) for row in path.read_text("utf-8").splitlines()]
-            if path.exists()
-            else []
-        )
-        if not rows:
-            continue
-        seconds = rows[-1].get("seconds", rows[-1].get("cpu_s", 0))
+    for name, rows in rows_of.items():
+        about = STAGES[name.partition("-")[2]]
         lines.append(
-            f"* **{stage}**: {about}; {rows[-1]['step']:,} steps, {seconds / 60:.0f} core-minutes."
+            f"* **{name}**: {about}; {rows[-1]['step']:,} steps, {minutes[name]:.0f} minutes."
         )
         for row in rows[:: max(len(rows) // POINTS, 1)][:POINTS] + rows[-1:]:
             errors = row.get("character_error")
             if errors:
-                shown = ", ".join(f"{name} {percent(rate)}" for name, rate in errors.items())
+                shown = ", ".join(f"{key} {percent(rate)}" for key, rate in errors.items())
                 lines.append(f"  * step {row['step']:,}: character errors {shown}")
             elif "answer" in row:
                 lines.append(f"  * step {row['step']:,}: answer loss {row['answer']:.3f}")
     return lines
+
+
+def seconds_of(rows: list[dict]) -> float:
+    """Return how long a run took; its clock starts anew when it is continued."""
+    total = before = 0.0
+    for row in rows:
+        now = row.get("cpu_s", row.get("seconds", 0.0))
+        total += now - before if now >= before else now
+        before = now
+    return total
 
 
 def head(figures: dict, model: Path) -> str:
@@ -182,15 +191,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--figures", type=Path, required=True, help="by benchmarks/nano.py")
     parser.add_argument("--model", type=Path, help="model folder; default: that of the package")
-    parser.add_argument("--run", type=Path, help="folder of the training run")
-    parser.add_argument("--hours", type=float, help="budget of that run")
+    parser.add_argument("--run", type=Path, help="folder of training logs, N-stage.jsonl")
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     figures = json.loads(given.figures.read_text("utf-8"))
     if figures["quick"]:
         print("warning: figures of a --quick run; too few for a card.", file=sys.stderr)
     lines = [*abilities(figures), *costs(figures)]
-    lines += curves(given.run, given.hours) if given.run else []
+    lines += curves(given.run) if given.run else []
     text = head(figures, given.model or packaged_model()) + "\n".join(lines) + "\n" + LIMITS
     given.out.write_text(text, "utf-8")
 
