@@ -53,12 +53,16 @@ def pages_of(text: str, preset: str = "nano") -> tuple[Page, ...]:
     [
         (
             "What is the special magic number for gray-fox mentioned in the provided text?",
-            Question("needle", "gray-fox"),
+            Question("needle", "gray-fox", value="number"),
         ),
         (
             "What is the special magic number for gray-fox mentioned in the provided text? "
             "The special magic number for gray-fox mentioned in the provided text is",
-            Question("needle", "gray-fox"),
+            Question("needle", "gray-fox", value="number"),
+        ),
+        (
+            "What is the special magic uuid for 455ac762-7428 mentioned in the provided text?",
+            Question("needle", "455ac762-7428", value="uuid"),
         ),
         ("What is the value of brass-owl?", Question("lookup", "brass-owl")),
         ('what is  the value of "brass-owl"', Question("lookup", "brass-owl")),
@@ -227,3 +231,11 @@ def test_typographic_quotes_and_dashes_are_read_as_ascii(nano: NanoReader):
     (page, *_) = pages_of(text, "nano")
     lines = nano.transcribe(page).text.split("\n")
     assert lines[0].startswith('"Yes," she said - and it wasn\'t so. "Yes,"')
+
+
+@pytest.mark.parametrize("preset", ["nano", "nano-dense"])
+def test_uuids_are_read_whole_over_line_ends(nano: NanoReader, preset: str):
+    key, value = "455ac762-7428-4656-b3ee-4d3b5a104129", "1ee34dc4-3b04-4a8b-805b-fdc94e7ed827"
+    text = f"{PROSE}\nOne of the special magic uuids for {key} is: {value}.\n{PROSE}"
+    question = f"What is the special magic uuid for {key} mentioned in the provided text?"
+    assert nano.answer(Request(question, pages_of(text, preset))).text == value

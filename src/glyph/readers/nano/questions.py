@@ -9,7 +9,7 @@ Kind = Literal["needle", "lookup", "line", "quote", "present", "other"]
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     (
         "needle",
-        r"what (?:is|are)(?: all)? the special magic (?:number|word|uuid)s? for (?P<key>.+?)"
+        r"what (?:is|are)(?: all)? the special magic (?P<value>number|word|uuid)s? for (?P<key>.+?)"
         r"(?: mentioned in the (?:provided )?text)?\s*\?.*",
     ),
     ("lookup", r"what(?:'s| is) the value of (?:the )?(?:key |variable )?(?P<key>.+?)\s*\??"),
@@ -32,12 +32,14 @@ class Question:
         key: Key or words; "" where a line is asked for.
         line: Line of the page, from 1; 0 without one.
         page: Page of the request, from 1; 0 without one.
+        value: What a value looks like: `number`, `uuid` or `any`.
     """
 
     kind: Kind
     key: str = ""
     line: int = 0
     page: int = 0
+    value: str = "any"
 
 
 def understand(question: str) -> Question:
@@ -56,5 +58,7 @@ def understand(question: str) -> Question:
             values = found.groupdict()
             line, page = int(values.get("line") or 0), int(values.get("page") or 0)
             key = (values.get("key") or "").strip().strip(_QUOTES)
-            return Question(kind, key, line, page or (1 if kind == "line" else 0))
+            asked = (values.get("value") or "any").lower()
+            value = asked if asked in ("number", "uuid") else "any"
+            return Question(kind, key, line, page or (1 if kind == "line" else 0), value)
     return Question("other")

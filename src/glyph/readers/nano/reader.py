@@ -244,8 +244,7 @@ def _found_aloud(
 ) -> _Finding:
     """Return the value beside a key in the running text; only the key as asked will do."""
     passages = Passages(transcripts, numbers)
-    kind = "number" if question.kind == "needle" else "any"
-    hits = [hit for hit in find_key(passages.text, question.key, kind) if hit.value]
+    hits = [hit for hit in find_key(passages.text, question.key, question.value) if hit.value]
     exact = [hit for hit in hits if hit.num_edits == 0]
     if not exact:
         near = passages.text[hits[0].start : hits[0].end] if hits else ""
