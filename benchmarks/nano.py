@@ -242,6 +242,33 @@ def model_alone(reader: NanoReader, prose: Prose, number: int) -> dict:
     }
 
 
+def published(reader: NanoReader, preset: str) -> Iterator[dict]:
+    """Yield exact match on published samples of RULER's UUID needles, where they are there."""
+    path = texts.DATA / "ruler" / "niah_multikey_3.4096.head50.jsonl"
+    if not path.exists():
+        return
+    right = wrong = total = 0
+    before: tuple[Page, ...] = ()
+    for row in map(json.loads, path.read_text("utf-8").splitlines()):
+        context, _, question = row["input"].rpartition("\nWhat is")
+        request = f"What is{question}"
+        pages = tuple(render_pages(document_from_text(context), load_preset(preset)))
+        total += 1
+        right += reader.answer(Request(request, pages)).text == row["outputs"][0]
+        if before:
+            wrong += reader.answer(Request(request, before)).text == row["outputs"][0]
+        before = pages
+    yield {
+        "preset": preset,
+        "ability": "RULER niah_multikey_3, UUIDs, published samples of 4,096 tokens",
+        "pages": len(before),
+        "n": total,
+        "exact": right / total,
+        "interval": interval(right, total),
+        "wrong_page": wrong / total,
+    }
+
+
 def ratio(prose: Prose, preset: str) -> dict:
     """Return how many text tokens of GLM-4 a visual token stands for, on full pages of prose."""
     tokenizer = texts.DATA / "tokenizers" / "glm-4" / "tokenizer.model"
@@ -358,6 +385,8 @@ def main() -> None:
             keep(row)
         for kind, length in (("keys", 1), ("needles", 1), ("needles", LONG_PAGES)):
             keep(answers(reader, prose, preset, kind, length, number))
+        for row in published(reader, preset):
+            keep(row)
     keep(answers(reader, prose, "nano", "keys", LONG_PAGES, number))
     keep(model_alone(reader, prose, number))
     figures["rows"] = rows
