@@ -9,7 +9,7 @@ Kind = Literal["needle", "lookup", "line", "quote", "present", "other"]
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     (
         "needle",
-        r"what (?:is|are)(?: all)? the special magic (?P<value>number|word|uuid)s? for (?P<key>.+?)"
+        r"what is the special magic (?P<value>number|word|uuid) for (?P<key>.+?)"
         r"(?: mentioned in the (?:provided )?text)?\s*\?.*",
     ),
     ("lookup", r"what(?:'s| is) the value of (?:the )?(?:key |variable )?(?P<key>.+?)\s*\??"),

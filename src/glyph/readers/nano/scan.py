@@ -38,6 +38,10 @@ LEAST_CONFIDENCE = 0.94
 """Mean probability over the slots of a page: 0.96 and up in styles that were trained, 0.91 and
 below in all others (measured on prose, random strings and pages of one line)."""
 
+LEAST_OF_BELIEVED = 0.85
+"""For later pages of a document whose first pages were of the style: a last page of a few letters
+says little."""
+
 
 class Encoder(Protocol):
     """Anything that turns pages into visual tokens."""
@@ -129,23 +133,27 @@ class Scanner:
         Raises:
             ReaderError: A page is off the grid, or of a style that was never taught.
         """
+        seen: set[str] = set()
         for group in _groups(pages):
             kept = [self._kept.get(page.digest) for page in group]
             known = [scan for scan in kept if scan is not None]
             if len(known) < len(group):
-                known = self._encode(group)
+                known = self._encode(group, seen)
                 self._keep(group, known)
+            seen |= {scan.style.name for scan in known}
             yield known
 
-    def _encode(self, group: Sequence[Page]) -> list[Scan]:
+    def _encode(self, group: Sequence[Page], seen: set[str]) -> list[Scan]:
+        """Return pages as read; styles seen before in a document are believed more easily."""
         planes = [self._filled(page) for page in group]
         plane_BHW = np.stack([plane_HW for plane_HW, _ in planes])
-        return [
-            self._read(page, token_TD, inked_cells(plane_HW), fits)
-            for page, token_TD, (plane_HW, fits) in zip(
-                group, self._encoder.encode(plane_BHW), planes, strict=True
-            )
-        ]
+        scans: list[Scan] = []
+        for page, token_TD, (plane_HW, fits) in zip(
+            group, self._encoder.encode(plane_BHW), planes, strict=True
+        ):
+            believed = seen | {scan.style.name for scan in scans}
+            scans.append(self._read(page, token_TD, inked_cells(plane_HW), fits, believed))
+        return scans
 
     def _keep(self, group: Sequence[Page], scans: Sequence[Scan]) -> None:
         """Remember pages for the next question; the oldest give way."""
@@ -174,13 +182,15 @@ class Scanner:
         token_TD: Float32[np.ndarray, "T D"],
         is_inked_RC: Bool[np.ndarray, "R C"],
         is_trained_size: bool,
+        believed: set[str],
     ) -> Scan:
         readings = [
             _on_ink(head.read(token_TD, *is_inked_RC.shape), is_inked_RC) for head in self.heads
         ]
         sure, best = max((confidence_on(r, is_inked_RC), -k) for k, r in enumerate(readings))
         reading, style = readings[-best], self.heads[-best].style
-        if sure < LEAST_CONFIDENCE:
+        least = LEAST_OF_BELIEVED if style.name in believed else LEAST_CONFIDENCE
+        if sure < least:
             known = ", ".join(f"{head.style.name} ({head.style.about})" for head in self.heads)
             raise ReaderError(
                 f"page {page.index + 1} is of a style the nano reader never learned (it is "
