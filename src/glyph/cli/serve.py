@@ -131,6 +131,7 @@ def _router(
     """Return where requests go, and rules that fit; names and presets are checked here."""
     from dataclasses import replace
 
+    from glyph.api import own_preset
     from glyph.readers import open_reader
     from glyph.serve.local import ReaderUpstream, default_vision_model
     from glyph.serve.paging import config_for
@@ -145,7 +146,7 @@ def _router(
     if reader is not None:
         opened = open_reader(reader)
         priced = rules.vision_model or default_vision_model(opened)
-        rules = replace(rules, vision_model=priced)
+        rules = replace(rules, vision_model=priced, preset=rules.preset or own_preset(opened))
         router = Router((Route("*", ReaderUpstream(opened)),))
     else:
         router = parse_routes(upstream or [], Timeouts(idle_s=idle_s))

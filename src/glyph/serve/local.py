@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from glyph.api import DEFAULT_MODEL, model_behind
+from glyph.api import DEFAULT_MODEL, model_behind, own_preset
 from glyph.documents import document_from_text
 from glyph.errors import GlyphError, UnknownModelError
 from glyph.pages import PALETTE_SIZE, Glyphs, Lines, Page, PageLayout
@@ -80,6 +80,7 @@ class ReaderUpstream:
         self.name = f"local:{reader.name}"
         self.reader = reader
         self._model = model_behind(reader) or DEFAULT_MODEL
+        self._preset = own_preset(reader)
         # A reader is asked one thing at a time: it uses every core.
         self._turn = asyncio.Lock()
 
@@ -194,7 +195,7 @@ class ReaderUpstream:
             raise _BadCallError("there is nothing to read; send a text or pages and a question.")
         if text:
             document = document_from_text(text, kind="prose", unwrap=False)
-            pages = render_pages(document, config_for(self._model))
+            pages = render_pages(document, config_for(self._model, self._preset))
             drawn = list(pages)
             asked.pages += [_renumbered(page, len(asked.pages) + i) for i, page in enumerate(drawn)]
 
