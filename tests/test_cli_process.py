@@ -24,6 +24,10 @@ def letters(tmp_path: Path) -> Path:
     return path
 
 
+def hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "glyph", *map(str, arguments)]
 
@@ -109,7 +113,11 @@ def test_a_run_that_is_stopped_leaves_what_was_there(
     long = tmp_path / "long.txt"
     long.write_text(SENTENCE * 250_000, "utf-8")
     process = subprocess.Popen(
-        command("render", long, "-o", out), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command("render", long, "-o", out),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell's background jobs ignore Ctrl-C, and their children inherit that.
+        preexec_fn=hear_interrupts if os.name == "posix" else None,
     )
     deadline = time.monotonic() + 120
     while not list(out.glob(".partial-*/page-*")):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 pytest.importorskip("torch", reason="torch is not installed; the [train] extra brings it")
 
 from glyph.errors import ConfigError
-from glyph.readers.nano.spec import chars_of, load_spec
+from glyph.readers.nano.spec import char_ids, chars_of, load_spec
 from glyph.train.nano.corpus import TextMixture, random_mixture
 from glyph.train.nano.oracle import MonoGrid
 from glyph.train.nano.scoring import EVAL_STREAM, TRAIN_STREAM, generator
@@ -49,7 +49,7 @@ def test_every_answer_letter_stands_at_its_place_on_the_page(seed: int, size: tu
             if token in (newline, end):
                 assert column == len(page.lines[line]) or query.task == "quote"
             else:
-                assert chars_of([token]) == page.lines[line][column]
+                assert [token] == char_ids(page.lines[line][column]).tolist()
 
 
 @settings(max_examples=40, deadline=None)
@@ -145,7 +145,7 @@ def test_a_quotation_is_unique_on_its_page_and_continued_verbatim(seed: int):
     if query is None:
         return
     snippet = chars_of(list(query.prompt))
-    text = "\n".join(page.lines)
+    text = chars_of(char_ids("\n".join(page.lines)))
     assert text.count(snippet) == 1
     assert snippet + chars_of(list(query.answer)) in text
 

@@ -20,7 +20,7 @@ from glyph.readers.nano.prompts import (
     read_prompt,
     text_ids,
 )
-from glyph.readers.nano.spec import load_spec
+from glyph.readers.nano.spec import char_ids, chars_of, load_spec
 from glyph.train.nano.corpus import TextMixture
 from glyph.train.nano.oracle import MonoGrid
 
@@ -245,6 +245,8 @@ class TaskMaker:
 
     def quote_query(self, lines: Sequence[str]) -> Query | None:
         """Return the query that continues a quotation; None when no snippet is unique."""
+        # Typographic signs are read as ASCII, so two snippets may differ on paper only.
+        lines = [chars_of(char_ids(line)) for line in lines]
         page = "\n".join(lines)
         for number in map(int, self.rng.permutation(len(lines))):
             text = lines[number]
