@@ -49,7 +49,7 @@ def understand(question: str) -> Question:
         >>> understand("What is the value of owl-nest?").key
         'owl-nest'
         >>> understand("What does line 3 of page 2 say?")
-        Question(kind='line', key='', line=3, page=2)
+        Question(kind='line', key='', line=3, page=2, value='any')
     """
     text = " ".join(question.split())
     for kind, pattern in _PATTERNS:
