@@ -14,6 +14,8 @@ from glyph.text_tokens import count_text_tokens
 from glyph.themes import THEMES
 from glyph.tokens import resolve_model
 
+STAGES = ("cpt", "sft", "grpo")
+
 FAMILIES: dict[str, str] = {
     "ocr": "transcribe a page or several",
     "interleaved": "some spans of a text are pages, the rest is text: go on with it",
@@ -29,6 +31,8 @@ FAMILIES: dict[str, str] = {
     "instruct": "instruction triples of JSONL, thoughts in <think>...</think>",
 }
 """Task families; the last two need sources of their own."""
+
+OF_SEVERAL_PAGES = ("fill", "cross-page")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,8 @@ class DataConfig:
         max_response_chars: Longest response that is asked for.
         max_keys: Most keys, or distracting assignments, on the pages of a question.
         max_hops: Longest chain of assignments.
+        random_share: Share of transcriptions and haystacks of random strings, in which no
+            language helps to guess.
         think_share: Share of questions whose response begins with <think>...</think>.
         eval_share: Share of samples and of documents that are held out.
 
@@ -77,6 +83,7 @@ class DataConfig:
     max_response_chars: int = 8_000
     max_keys: int = 64
     max_hops: int = 4
+    random_share: float = 0.1
     think_share: float = 0.0
     eval_share: float = 0.02
 
@@ -123,6 +130,32 @@ class DataConfig:
                 )
         return cls(**{key: _frozen(value) for key, value in values.items()})
 
+    @classmethod
+    def of_stage(cls, values: Mapping[str, Any], stage: str, *, where: str = "[data]") -> Self:
+        """Build the config of one stage: the table's own keys, and over them those of its subtable.
+
+        Args:
+            values: The table [data]; [data.cpt], [data.sft] and [data.grpo] in it say where a
+                stage differs.
+            stage: One of `STAGES`.
+            where: Place named in error messages.
+
+        Raises:
+            ConfigError: As `from_dict`; all stages are checked.
+
+        Example:
+            >>> table = {"families": {"ocr": 1}, "sft": {"think_share": 1.0}}
+            >>> DataConfig.of_stage(table, "sft").think_share
+            1.0
+        """
+        if stage not in STAGES:
+            raise ConfigError(f"unknown stage '{stage}'; stages: {', '.join(STAGES)}.")
+        common = {key: value for key, value in values.items() if key not in STAGES}
+        made = {
+            name: cls.from_dict({**common, **values.get(name, {})}, where=where) for name in STAGES
+        }
+        return made[stage]
+
     def _check_families(self) -> None:
         for name, share in self.families.items():
             if name not in FAMILIES:
@@ -133,6 +166,11 @@ class DataConfig:
                 )
             if not 0 <= share < float("inf"):
                 raise ConfigError(f"the share of family '{name}' is {share}; give 0 or more.")
+            if self.max_pages < 2 and share and name in OF_SEVERAL_PAGES:
+                raise ConfigError(
+                    f"family '{name}' needs pages to choose from, and max_pages is "
+                    f"{self.max_pages}; raise it, or leave the family out."
+                )
         if not any(self.families.values()):
             raise ConfigError("families gives no family a share; give one a number above 0.")
 
@@ -161,7 +199,7 @@ class DataConfig:
                 )
 
     def _check_numbers(self) -> None:
-        for name in ("preset_share", "think_share", "eval_share"):
+        for name in ("preset_share", "random_share", "think_share", "eval_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give a share from 0 to 1.")
         for name in ("max_visual_tokens", "max_pages", "max_response_chars", "max_keys"):
