@@ -9,6 +9,7 @@
     ├── ReaderError                   a reader cannot answer
     │   └── UpstreamError             the endpoint behind it said no, or nothing
     ├── EvaluationError               a run of examples cannot go on
+    ├── TrainingError                 samples, a stage or a job cannot go on
     └── BudgetError                   it does not fit the model's context or request
 
 A message says what was given, what is accepted, and what to do about it, in one or two
@@ -57,6 +58,10 @@ class UpstreamError(ReaderError):
 
 class EvaluationError(GlyphError):
     """A run of examples cannot go on: its journal cannot be written, or nobody answers."""
+
+
+class TrainingError(GlyphError):
+    """Samples cannot be made or read, a stage cannot go on, or a job cannot be written."""
 
 
 class BudgetError(GlyphError):
