@@ -9,10 +9,11 @@ import string
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
+from glyph.train.samples import wording
 from glyph.train.samples.config import DataConfig
 from glyph.train.samples.looks import Look, Shown, fitting, show
 from glyph.train.samples.sample import IMAGE_MARK, Reward
@@ -22,9 +23,11 @@ PROBE_CHARS = 4_000
 MAX_CHARS_A_TOKEN = 24
 MAX_FITTINGS = 12
 SPACE_FOR_START = 2_000
+RANDOM_WORDS = 60
 
 _ENDS = re.compile(r"(?<=[.!?;。！？])[\"'”’)\]]*\s+|\n+|(?<=[。！？])")
 
+T = TypeVar("T")
 Joint = Literal["line", "inline"]
 
 
@@ -52,9 +55,34 @@ class Made:
         if len(texts) == 1:
             return self.prompt
         marks = (IMAGE_MARK * len(shown.images) for shown in self.shown)
-        return texts[0] + "".join(
-            mark + text for mark, text in zip(marks, texts[1:], strict=True)
-        )
+        return texts[0] + "".join(mark + text for mark, text in zip(marks, texts[1:], strict=True))
+
+
+class Prose:
+    """A text without end that is taken piece by piece.
+
+    Args:
+        draw: Gives the next document; documents are parted by a blank line.
+    """
+
+    def __init__(self, draw: Callable[[], str]):
+        self._draw = draw
+        self._rest = draw()
+
+    def take(self, num_chars: int) -> str:
+        """Return so many characters more."""
+        taken: list[str] = []
+        while num_chars > 0:
+            if not self._rest:
+                self._rest = "\n\n" + self._draw()
+            taken.append(self._rest[:num_chars])
+            self._rest = self._rest[num_chars:]
+            num_chars -= len(taken[-1])
+        return "".join(taken)
+
+    def put_back(self, text: str) -> None:
+        """Take back what was taken last and not used."""
+        self._rest = text + self._rest
 
 
 @dataclass(slots=True)
@@ -103,33 +131,20 @@ class Desk:
         drawn = np.exp(self.rng.random() * np.log((high + 1) / low)) * low
         return min(high, int(drawn))
 
+    def pick(self, choices: Sequence[T]) -> T:
+        """Return one of several, each as likely."""
+        return choices[self.below(len(choices))]
+
     def letters(self, alphabet: str, size: int) -> str:
         """Return random letters."""
         return "".join(alphabet[self.below(len(alphabet))] for _ in range(size))
 
     # -- prose -------------------------------------------------------------------------------
 
-    def prose(self) -> Callable[[int], str]:
-        """Return a writer: called with a number, it gives so many characters more of a text.
-
-        It goes through a document from a random place on, then through another.
-        """
-        if self.chance(self.data.random_share):
-            return self._random_words
-        rest = [self._drawn_text()]
-
-        def more(num_chars: int) -> str:
-            taken: list[str] = []
-            missing = num_chars
-            while missing > 0:
-                if not rest[0]:
-                    rest[0] = "\n\n" + self._drawn_text().lstrip()
-                piece, rest[0] = rest[0][:missing], rest[0][missing:]
-                taken.append(piece)
-                missing -= len(piece)
-            return "".join(taken)
-
-        return more
+    def prose(self) -> "Prose":
+        """Return a text without end: a document from a random place on, then another."""
+        is_random = self.chance(self.data.random_share)
+        return Prose(self._random_words if is_random else self._drawn_text)
 
     def _drawn_text(self) -> str:
         """Return a document from the start of a sentence on; long ones are drawn more often."""
@@ -145,37 +160,35 @@ class Desk:
             at = end.end() if end and end.end() < len(text) else at
         return text[at:].lstrip()
 
-    def _random_words(self, num_chars: int) -> str:
+    def _random_words(self) -> str:
         alphabet = string.ascii_letters + string.digits + "-_/.:+="
-        words: list[str] = []
-        total = 0
-        while total < num_chars:
-            words.append(self.letters(alphabet, 2 + self.below(10)))
-            total += len(words[-1]) + 1
-        lines = [" ".join(words[at : at + 60]) for at in range(0, len(words), 60)]
-        return "\n".join(lines)[:num_chars]
+        words = [self.letters(alphabet, 2 + self.below(10)) for _ in range(RANDOM_WORDS)]
+        return " ".join(words)
 
     # -- pages -------------------------------------------------------------------------------
 
-    def filled(self, share: float = 1.0, more: Callable[[int], str] | None = None) -> str:
+    def filled(self, share: float = 1.0, prose: "Prose | None" = None) -> str:
         """Return prose that fills a share of the aim with whole pages, or one page at the least.
 
         Args:
             share: Share of the aim, above 0.
-            more: Writer to take the prose from; a new one by default.
+            prose: Where to take it from; what is not used stays there.
         """
-        more = more or self.prose()
+        prose = prose or self.prose()
         budget = max(int(self.aim_tokens * share), 1)
-        text = more(min(PROBE_CHARS, budget * MAX_CHARS_A_TOKEN + 200))
+        text = prose.take(min(PROBE_CHARS, budget * MAX_CHARS_A_TOKEN + 200))
+        end = 0
         for _ in range(MAX_FITTINGS):
             end, tokens = fitting(text, self.look, budget, self.data.max_pages)
             if not end:
                 end = self._first_page(text)
             if end < len(text):
+                prose.put_back(text[end:])
                 return text[:end].rstrip()
             missing = max(budget - tokens, 1) * len(text) / max(tokens, 1)
-            text += more(int(missing * 1.1) + 500)
-        return text[: fitting(text, self.look, budget, self.data.max_pages)[0]].rstrip()
+            text += prose.take(int(missing * 1.1) + 500)
+        prose.put_back(text[end:])
+        return text[:end].rstrip()
 
     def _first_page(self, text: str) -> int:
         return fitting(text, self.look, self.data.max_visual_tokens, 1)[0]
@@ -202,7 +215,9 @@ class Desk:
         for _ in range(MAX_FITTINGS):
             if length < 0:
                 return None
-            text, offsets = _insert(hay[:length], ends, list(zip(depths, lines, strict=True)), joint)
+            text, offsets = _insert(
+                hay[:length], ends, list(zip(depths, lines, strict=True)), joint
+            )
             end, _ = fitting(text, self.look, budget, self.data.max_pages)
             if end >= len(text):
                 return text, offsets
@@ -211,6 +226,43 @@ class Desk:
 
     def _page_tokens(self) -> int:
         return self.look.tokens(*self.look.config.page_size_px)
+
+    def asked(self, words: str) -> str:
+        """Return a prompt in words as the model that reads these pages takes it."""
+        return wording.nano_words(self.look.text(words)) if self.is_nano else words
+
+    def answered(
+        self,
+        shown: tuple[Shown, ...],
+        question: str,
+        trace: str,
+        answer: str,
+        answers: tuple[str, ...] = (),
+        *,
+        reward: Reward = "match",
+        is_asked: bool = False,
+    ) -> Made:
+        """Return a question with its answer, in a share of calls after a thought.
+
+        Args:
+            shown: The pages.
+            question: In words.
+            trace: The thought: what the answer follows from.
+            answer: The answer alone.
+            answers: What a right answer holds; by default the answer.
+            reward: How an answer is judged.
+            is_asked: Whether `question` is a prompt already.
+        """
+        thinks = self.chance(self.data.think_share)
+        if thinks and not self.is_nano:
+            question = f"{question}\n{wording.THINK}"
+        return Made(
+            shown,
+            question if is_asked else self.asked(question),
+            wording.thought(trace, answer) if thinks else answer,
+            answers or (answer,),
+            reward,
+        )
 
     def show(self, text: str) -> Shown | None:
         """Return a text as pages; None when they are over the budget."""

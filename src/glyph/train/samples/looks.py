@@ -6,11 +6,12 @@ geometry, nothing cropped, characters it has codes for.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from glyph.config import RenderConfig
-from glyph.documents import document_from_text
+from glyph.documents import Document, SourceMap
 from glyph.encode import encode_png
 from glyph.errors import ConfigError
 from glyph.fonts import installed_families
@@ -24,6 +25,7 @@ from glyph.train.nano.corpus import plain_text
 from glyph.train.samples.config import DataConfig
 
 MAX_DRAWS = 50
+CACHED_TEXTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,13 @@ class Look:
 
     def text(self, text: str) -> str:
         """Return a text in characters that pages of this look may hold."""
-        return plain_text(text) if self.style is not None else text
+        return _plain(text) if self.style is not None else text
 
     def stream(self, text: str) -> PageStream:
         """Return the pages of a text that is taken as it is."""
-        document = document_from_text(text, kind="prose", unwrap=False)
+        # Texts of sources were made fit to be shown when they were taken in.
+        source = SourceMap.identity(len(text))
+        document = Document(text, "sample", "prose", None, source, "str", ())
         return render_pages(document, self.config)
 
 
@@ -88,8 +92,8 @@ class Shown:
         lines = self.layouts[page].lines
         ends = zip(lines.start_L.tolist(), lines.end_L.tolist(), strict=True)
         mark = self.look.config.newline_marker
-        shown = (self.text[start:end].rstrip("\n" if mark else None) for start, end in ends)
-        return tuple(line.replace("\n", mark) if mark else line for line in shown)
+        shown = (self.text[start:end].rstrip(" " if mark else None) for start, end in ends)
+        return tuple(line.replace("\n", mark) for line in shown)
 
     def line_number(self, page: int, line: int) -> int:
         """Return which line of the page's grid a line stands on, from 0, blank ones counted."""
@@ -137,9 +141,7 @@ class Looks:
         data = self._data
         for _ in range(MAX_DRAWS):
             theme = data.themes[int(rng.random() * len(data.themes))] if data.themes else None
-            config = sample_config(
-                rng, theme=theme, grid_px=self._grid_px, families=self._families
-            )
+            config = sample_config(rng, theme=theme, grid_px=self._grid_px, families=self._families)
             cost = image_cost(*config.page_size_px, data.model)
             # A page that is scaled shows other letters than were drawn, and one that alone is
             # over the budget fits no sample.
@@ -149,6 +151,11 @@ class Looks:
             f"{MAX_DRAWS} draws of theta in a row gave pages over the pixel limits of "
             f"{data.model} or over max_visual_tokens {data.max_visual_tokens}; raise the latter."
         )
+
+
+@lru_cache(maxsize=CACHED_TEXTS)
+def _plain(text: str) -> str:
+    return plain_text(text)
 
 
 def show(text: str, look: Look) -> Shown:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
+from glyph.documents import document_from_text
 from glyph.errors import DocumentError, TrainingError
 
 Fields = dict[str, Any]
@@ -55,6 +56,15 @@ def plain(text: str) -> str:
         'an < image> and < |endoftext|>, x<y>'
     """
     return _MARKS.sub(r"< \1", text)
+
+
+def shown(text: str) -> str:
+    """Return a text as it may stand on pages: line breaks and control characters made plain.
+
+    Raises:
+        DocumentError: It is empty.
+    """
+    return plain(document_from_text(text, kind="prose", unwrap=False).text)
 
 
 def field(fields: Fields, part: str) -> str:
@@ -155,7 +165,7 @@ def _articles(path: str) -> list[Fields]:
 def _squad_article(entry: Any) -> Fields:
     passages: list[Fields] = []
     for paragraph in entry["paragraphs"]:
-        context, asked = plain(paragraph["context"]), list[Fields]()
+        context, asked = shown(paragraph["context"]), list[Fields]()
         for question in paragraph["qas"]:
             answers = [str(answer["text"]) for answer in question["answers"]]
             is_open = bool(question.get("is_impossible")) or not answers
@@ -169,7 +179,7 @@ def _squad_article(entry: Any) -> Fields:
 def _hotpot_article(entry: Any) -> Fields:
     context = "\n\n".join(f"{title}\n{''.join(said)}" for title, said in entry["context"])
     asked = {"question": str(entry["question"]), "answer": str(entry["answer"])}
-    return {"passages": [{"context": plain(context), "questions": [asked]}]}
+    return {"passages": [{"context": shown(context), "questions": [asked]}]}
 
 
 # -- Parquet -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from glyph.documents import document_from_text, load_document
+from glyph.documents import load_document
 from glyph.errors import DocumentError, TrainingError
 from glyph.train.samples import records
 
@@ -35,6 +35,7 @@ class Place:
         at: Byte the record begins at in a JSONL file, or row group in a Parquet file.
         column: Column of a Parquet file that holds the text.
         num_chars: Length of its text.
+        num_ascii: Its characters in ASCII.
         digest: Of its text: equal texts are in one split.
     """
 
@@ -44,6 +45,7 @@ class Place:
     at: int
     column: str
     num_chars: int
+    num_ascii: int
     digest: str
 
 
@@ -69,7 +71,9 @@ class Sources:
         sha = hashlib.sha256()
         for places in (self.texts, self.passages, self.triples):
             for place in places:
-                sha.update(f"{place.document}\0{place.digest}\n".encode("utf-8", "backslashreplace"))
+                sha.update(
+                    f"{place.document}\0{place.digest}\n".encode("utf-8", "backslashreplace")
+                )
             sha.update(b"\n")
         return sha.hexdigest()[:16]
 
@@ -180,7 +184,7 @@ def _look_into(path: Path, name: str, refused: list[str]) -> Iterator[tuple[Kind
     suffix = path.suffix.lower()
     if suffix not in records.SUFFIXES:
         text = records.plain(load_document(path).text)
-        yield "text", Place(name, str(path), -1, 0, "", len(text), _digest(text))
+        yield "text", _place(name, path, -1, 0, "", text)
         return
     num_refused, first = 0, ""
     for row in records.rows(path):
@@ -190,28 +194,29 @@ def _look_into(path: Path, name: str, refused: list[str]) -> Iterator[tuple[Kind
             num_refused += 1
             first = first or f"record {row.number}: {text or row.problem or 'its text is empty'}"
             continue
-        place = Place(
-            document, str(path), row.number, row.at, row.column, len(text), _digest(text)
-        )
-        yield kind, place
+        yield kind, _place(document, path, row.number, row.at, row.column, text)
     if num_refused:
         refused.append(f"{path}: {num_refused} records left out; the first is {first}.")
+
+
+def _place(document: str, path: Path, row: int, at: int, column: str, text: str) -> Place:
+    num_ascii = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
+    return Place(document, str(path), row, at, column, len(text), num_ascii, _digest(text))
 
 
 def _kind_of(fields: dict[str, Any]) -> tuple[Kind | None, str]:
     """Return what a record is and its text; None and the reason when it is nothing we know."""
     if "passages" in fields:
         return "passage", _record_text(fields)
-    if records.is_triple(fields):
-        if not records.field(fields, "context"):
-            return None, "an instruction without a context has nothing to show on pages"
-        return "triple", _record_text(fields)
-    if isinstance(fields.get("text"), str):
-        try:
-            return "text", _record_text(fields)
-        except DocumentError as error:
-            return None, str(error).rstrip(".")
-    return None, "" if not fields else f"its fields are {', '.join(sorted(fields))}"
+    is_triple = records.is_triple(fields)
+    if is_triple and not records.field(fields, "context"):
+        return None, "an instruction without a context has nothing to show on pages"
+    if not is_triple and not isinstance(fields.get("text"), str):
+        return None, "" if not fields else f"its fields are {', '.join(sorted(fields))}"
+    try:
+        return ("triple" if is_triple else "text"), _record_text(fields)
+    except DocumentError as error:
+        return None, str(error).rstrip(".")
 
 
 def _record_text(fields: dict[str, Any]) -> str:
@@ -220,8 +225,7 @@ def _record_text(fields: dict[str, Any]) -> str:
         passages = cast("list[dict[str, Any]]", fields["passages"])
         return "\n\n".join(passage["context"] for passage in passages)
     text = records.field(fields, "context") if records.is_triple(fields) else fields["text"]
-    document = document_from_text(cast("str", text), kind="prose", unwrap=False)
-    return records.plain(document.text)
+    return records.shown(cast("str", text))
 
 
 def _held_out(digests: Iterable[str], eval_share: float) -> set[str]:
