@@ -133,7 +133,7 @@ def run_stage(job: Job, on_step: OnStep | None = None) -> Outcome:
 
 def _trainer(job: Job, policy: Policy, on_step: OnStep | None) -> Any:
     settings = job.config.stage(job.stage)
-    supply = supply_of(job.config, job.stage, job.sources, job.seed)
+    supply = supply_of(job.config, job.stage, job.sources, job.out, job.seed)
     rows = to_rows(_training_samples(job, supply, policy), policy, job.stage, job.out / "rows")
     shown = list(supply.take("eval", settings.panels)) if settings.panels else []
     longest = PANEL_TOKENS
