@@ -25,6 +25,7 @@ from glyph.cli import (
     search,
     serve,
     train,
+    train_data,
     transcribing,
 )
 from glyph.cli.console import INTERRUPTED, Verb
@@ -60,6 +61,7 @@ _add("doctor", reading.doctor, "glyph doctor --json")
 _add("eval", evaluate.evaluate, "glyph eval ruler --reader ocr --lengths 1024 -n 2 -o runs")
 _add("demo", demo.demo, "glyph demo --out demo")
 app.add_typer(train.app, name="train")
+train.app.command("data", cls=Verb, epilog=train_data.EPILOG)(train_data.data)
 app.add_typer(bench.bench, name="bench")
 _add("serve", serve.serve, "glyph serve --upstream http://127.0.0.1:8000 --cache pages")
 
