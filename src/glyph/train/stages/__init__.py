@@ -1,0 +1,1 @@
+"""The three stages: TRL trainers on rendered pages, resumable, watched."""
