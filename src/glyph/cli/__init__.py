@@ -26,6 +26,7 @@ from glyph.cli import (
     serve,
     train,
     train_data,
+    train_emit,
     transcribing,
 )
 from glyph.cli.console import INTERRUPTED, Verb
@@ -62,6 +63,7 @@ _add("eval", evaluate.evaluate, "glyph eval ruler --reader ocr --lengths 1024 -n
 _add("demo", demo.demo, "glyph demo --out demo")
 app.add_typer(train.app, name="train")
 train.app.command("data", cls=Verb, epilog=train_data.EPILOG)(train_data.data)
+train.app.command("emit", cls=Verb, epilog=train_emit.EPILOG)(train_emit.emit)
 app.add_typer(bench.bench, name="bench")
 _add("serve", serve.serve, "glyph serve --upstream http://127.0.0.1:8000 --cache pages")
 

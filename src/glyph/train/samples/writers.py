@@ -147,7 +147,6 @@ def swift_record(sample: Sample, images: list[str]) -> dict[str, Any]:
         "answers": list(sample.answers),
         "reward": sample.reward,
         "family": sample.family,
-        "source": sample.source,
     }
 
 
@@ -199,9 +198,9 @@ def verl_table(samples: list[Sample]) -> Any:
             "reward_model": {"style": "rule", "ground_truth": sample.completion},
             "extra_info": {
                 "id": sample.id,
+                "question": sample.prompt,
                 "answers": list(sample.answers),
                 "reward": sample.reward,
-                "source": sample.source,
             },
         }
         for sample in samples
@@ -224,9 +223,9 @@ def _verl_schema() -> Any:
                 pa.struct(
                     [
                         ("id", pa.string()),
+                        ("question", text),
                         ("answers", pa.list_(text)),
                         ("reward", pa.string()),
-                        ("source", text),
                     ]
                 ),
             ),
