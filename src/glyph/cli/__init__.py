@@ -27,6 +27,7 @@ from glyph.cli import (
     train,
     train_data,
     train_emit,
+    train_stages,
     transcribing,
 )
 from glyph.cli.console import INTERRUPTED, Verb
@@ -61,6 +62,7 @@ _add("models", names.models, "glyph models qwen")
 _add("doctor", reading.doctor, "glyph doctor --json")
 _add("eval", evaluate.evaluate, "glyph eval ruler --reader ocr --lengths 1024 -n 2 -o runs")
 _add("demo", demo.demo, "glyph demo --out demo")
+train_stages.add_stages(train.app)
 app.add_typer(train.app, name="train")
 train.app.command("data", cls=Verb, epilog=train_data.EPILOG)(train_data.data)
 train.app.command("emit", cls=Verb, epilog=train_emit.EPILOG)(train_emit.emit)

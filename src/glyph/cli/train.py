@@ -1,4 +1,4 @@
-"""The verbs that train: the nano reader from scratch."""
+"""The verbs that train: the nano reader from scratch; samples and stages are beside it."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,15 +1,14 @@
 """The output folder of a stage: one run at a time, one config, metrics that are never lost.
 
-    OUT/training.json     what decided the run
-        metrics.jsonl     one line for each logged step; a resumed run goes on in it
-        checkpoint-N/     whole or absent; the last ones are kept
-        panels/           held-out pages beside what the model says
-        model/            the trained model, when all steps are done
+OUT/training.json     what decided the run
+    metrics.jsonl     one line for each logged step; a resumed run goes on in it
+    checkpoint-N/     whole or absent; the last ones are kept
+    panels/           held-out pages beside what the model says
+    model/            the trained model, when all steps are done
 """
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,7 +103,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file aside and rename it."""
     aside = path.with_name(f".{path.name}.part")
     aside.write_bytes(data)
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def _short(value: Any) -> str:

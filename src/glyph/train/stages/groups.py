@@ -13,6 +13,7 @@ from torch import Tensor
 SAME = 1e-8
 """Rewards closer than this are the same."""
 
+
 def live_responses(reward_N: Float[Tensor, " N"], size: int) -> Bool[Tensor, " N"]:
     """Return which responses teach anything.
 

@@ -124,7 +124,9 @@ def _check_folder(folder: Path) -> None:
             "OUT/model of an earlier stage."
         ) from None
     except ValueError:
-        raise TrainingError(f"{folder}/config.json is not JSON; the checkpoint is damaged.") from None
+        raise TrainingError(
+            f"{folder}/config.json is not JSON; the checkpoint is damaged."
+        ) from None
     names = found.get("architectures") or ["none"]
     if ARCHITECTURE not in names:
         raise TrainingError(

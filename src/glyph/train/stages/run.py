@@ -1,13 +1,12 @@
 """One stage from its config to a trained model.
 
-    config ──► policy, samples ──► TRL's trainer ──► checkpoints, metrics, panels ──► model
+config ──► policy, samples ──► TRL's trainer ──► checkpoints, metrics, panels ──► model
 """
 
 # torch and transformers declare their types in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
 
-import os
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -157,6 +156,8 @@ def _trainer(job: Job, policy: Policy, on_step: OnStep | None) -> Any:
     else:
         trainer = SupervisedTrainer(**common)
     trainer.keep = settings.keep
+    # It prints every step; the caller shows them.
+    trainer.remove_callback(transformers.PrinterCallback)
     return trainer
 
 
@@ -184,7 +185,7 @@ def _save_model(trainer: Any, policy: Policy, out: Path) -> None:
             f"the model was not saved: {error}. Make room, then go on with --resume."
         ) from error
     shutil.rmtree(out / folder.MODEL, ignore_errors=True)
-    os.replace(aside, out / folder.MODEL)
+    aside.replace(out / folder.MODEL)
 
 
 def _outcome(out: Path, steps: int, seconds: float) -> Outcome:
@@ -201,5 +202,3 @@ def _quiet() -> None:
 
     datasets.disable_progress_bars()
     warnings.filterwarnings("ignore", module=r"(trl|transformers|torch|accelerate|peft)\b")
-
-

@@ -8,7 +8,6 @@
 # pyright: reportUnknownLambdaType=false, reportCallIssue=false
 
 import errno
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ class _Careful:
             self.args.output_dir = str(out)
         name = f"{CHECKPOINT}{self.state.global_step}"
         shutil.rmtree(out / name, ignore_errors=True)
-        os.replace(aside / name, out / name)
+        (aside / name).replace(out / name)
         shutil.rmtree(aside, ignore_errors=True)
         for old in checkpoints(out)[: -self.keep]:
             shutil.rmtree(old)
