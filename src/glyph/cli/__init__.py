@@ -25,6 +25,8 @@ from glyph.cli import (
     search,
     serve,
     train,
+    train_data,
+    train_emit,
     train_stages,
     transcribing,
 )
@@ -62,6 +64,8 @@ _add("eval", evaluate.evaluate, "glyph eval ruler --reader ocr --lengths 1024 -n
 _add("demo", demo.demo, "glyph demo --out demo")
 train_stages.add_stages(train.app)
 app.add_typer(train.app, name="train")
+train.app.command("data", cls=Verb, epilog=train_data.EPILOG)(train_data.data)
+train.app.command("emit", cls=Verb, epilog=train_emit.EPILOG)(train_emit.emit)
 app.add_typer(bench.bench, name="bench")
 _add("serve", serve.serve, "glyph serve --upstream http://127.0.0.1:8000 --cache pages")
 

@@ -8,6 +8,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from glyph.readers.nano.prompts import Prompt, key_prompt, text_ids
 from glyph.readers.nano.spec import load_spec
@@ -216,7 +217,7 @@ def _chains(desk: Desk) -> tuple[Shown, list[str], str] | None:
 
 def _assignments(chain: Sequence[str], value: str) -> list[str]:
     lines = [f"VAR {chain[0]} = {value}"]
-    return lines + [f"VAR {new} = VAR {old}" for old, new in zip(chain, chain[1:], strict=False)]
+    return lines + [f"VAR {new} = VAR {old}" for old, new in pairwise(chain)]
 
 
 def _variable_prompt(key: str) -> Prompt:

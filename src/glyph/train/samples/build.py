@@ -4,7 +4,7 @@ Sample number k of a seed depends on the seed, k, the sources and the settings o
 again, from the next number of its own stream of chance, when what was drawn does not fit.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,6 @@ from glyph.train.samples.sources import SPLITS, Kind, Place, Sources, Split
 
 MAX_ATTEMPTS = 60
 MAX_NAMES = 8
-MIN_ASCII_SHARE = 0.9
 
 Family = Callable[[Desk], Made | None]
 
@@ -161,12 +160,11 @@ class SampleMaker:
 
 
 def _stock(sources: Sources, data: DataConfig, split: Split) -> _Stock:
+    # The nano reader has codes for ASCII; of other texts its pages would say nothing.
     texts, passages, triples = (
-        sources.of_split(kind, split, data.eval_share) for kind in ("text", "passage", "triple")
+        sources.of_split(kind, split, data.eval_share, is_ascii=bool(data.styles))
+        for kind in ("text", "passage", "triple")
     )
-    if data.styles:
-        # The nano reader has codes for ASCII; of other texts its pages would say nothing.
-        texts, passages, triples = map(_mostly_ascii, (texts, passages, triples))
     places = texts + passages or triples
     offered = {"passage": passages, "triple": triples}
     shares = {
@@ -175,10 +173,6 @@ def _stock(sources: Sources, data: DataConfig, split: Split) -> _Stock:
         if share and places and (name not in NEEDS or offered[NEEDS[name]])
     }
     return _Stock(places, passages, triples, tuple(shares), tuple(shares.values()))
-
-
-def _mostly_ascii(places: tuple[Place, ...]) -> tuple[Place, ...]:
-    return tuple(p for p in places if p.num_ascii >= MIN_ASCII_SHARE * p.num_chars)
 
 
 def _is_sound(made: Made) -> bool:
@@ -190,11 +184,3 @@ def _is_sound(made: Made) -> bool:
         and IMAGE_MARK not in made.completion
         and bool(made.completion.strip())
     )
-
-
-def family_counts(made: Sequence[Sample]) -> dict[str, int]:
-    """Return how many samples of each family there are."""
-    counts: dict[str, int] = {}
-    for sample in made:
-        counts[sample.family] = counts.get(sample.family, 0) + 1
-    return dict(sorted(counts.items()))

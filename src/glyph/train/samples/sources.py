@@ -6,7 +6,6 @@ digest of its content, whatever its file is called.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ SPLITS: tuple[Split, ...] = ("train", "eval")
 
 Kind = Literal["text", "passage", "triple"]
 CACHED_TEXTS = 32
+MIN_ASCII_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,9 @@ class Sources:
             sha.update(b"\n")
         return sha.hexdigest()[:16]
 
-    def of_split(self, kind: Kind, split: Split, eval_share: float) -> tuple[Place, ...]:
+    def of_split(
+        self, kind: Kind, split: Split, eval_share: float, *, is_ascii: bool = False
+    ) -> tuple[Place, ...]:
         """Return the places of a kind that are in a split.
 
         Args:
@@ -85,8 +87,11 @@ class Sources:
             split: `train` or `eval`.
             eval_share: Share of documents that is held out; where it is above 0 and there are
                 two documents or more, one is held out at least, and one is not.
+            is_ascii: Only documents that are nearly all ASCII.
         """
         places = {"text": self.texts, "passage": self.passages, "triple": self.triples}[kind]
+        if is_ascii:
+            places = tuple(p for p in places if p.num_ascii >= MIN_ASCII_SHARE * p.num_chars)
         held_out = _held_out([place.digest for place in places], eval_share)
         return tuple(p for p in places if (p.digest in held_out) == (split == "eval"))
 
@@ -270,8 +275,3 @@ def as_json(sources: Sources) -> dict[str, Any]:
         "chars": sum(place.num_chars for place in sources.texts),
         "refused": list(sources.refused),
     }
-
-
-def dumps(values: dict[str, Any]) -> bytes:
-    """Return values as a JSON file."""
-    return (json.dumps(values, indent=1) + "\n").encode()
