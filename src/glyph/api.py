@@ -3,6 +3,7 @@
 Each is a few lines over the stages below it, and the command line is a few lines over these.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from glyph.config import RenderConfig, parse_setting
-from glyph.documents import Document, document_from_text, load_document
+from glyph.documents import Document, document_from_text
 from glyph.encode import Format
 from glyph.errors import ConfigError, DocumentError, UnknownModelError
+from glyph.intake import open_document
 from glyph.output import PageHook, PageRecord, Saved, manifest_of, save_pages
 from glyph.pages import SUBPIXELS, Box, Page
 from glyph.presets import load_preset
@@ -328,6 +330,7 @@ def ask(
     spans: tuple[tuple[int, int], ...] = ()
     if answer.pages and answer.box is not None:
         spans = source_spans(pages[answer.pages[0]], answer.box)
+        spans = _narrowed(spans, document.text, answer.quote)
     return Asked(answer, cost, spans, len(pages))
 
 
@@ -388,10 +391,10 @@ def as_document(source: Source) -> Document:
     if isinstance(source, Document):
         return source
     if not isinstance(source, str):
-        return load_document(source)
+        return open_document(source)
     is_short = 0 < len(source) < MAX_PATH_CHARS and "\n" not in source and "\0" not in source
     if is_short and (source == "-" or _exists(source)):
-        return load_document(source)
+        return open_document(source)
     if is_short and not any(char.isspace() for char in source):
         raise DocumentError(
             f"'{source}' is no file, and too short to be a text. Check the path, or pass "
@@ -444,6 +447,18 @@ def _check_names(models: Sequence[str], tokenizer: str | None) -> None:
         resolve_model(model)
     if tokenizer is not None:
         count_text_tokens("", tokenizer)
+
+
+def _narrowed(
+    spans: tuple[tuple[int, int], ...], text: str, quote: str
+) -> tuple[tuple[int, int], ...]:
+    """Return where a quote stands under its box, which is wider where the quote takes two lines."""
+    words = quote.split()
+    if not spans or not words:
+        return spans
+    pattern = r"\s+".join(map(re.escape, words))
+    found = re.compile(pattern).search(text, spans[0][0], spans[-1][1])
+    return ((found.start(), found.end()),) if found else spans
 
 
 def source_spans(page: Page, box: Box) -> tuple[tuple[int, int], ...]:

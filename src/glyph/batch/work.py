@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from glyph.api import make_config
 from glyph.batch.plan import ROWS_SUFFIXES, Piece, Shard
 from glyph.batch.tables import REPORT_KEY, open_table, page_schema, texts_of_lines, texts_of_rows
-from glyph.documents import Document, document_from_text, load_document
+from glyph.documents import Document, document_from_text
 from glyph.encode import encode_png
 from glyph.errors import DocumentError, RenderError
+from glyph.intake import open_document
 from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens
 from glyph.tokens import image_cost, resolve_model
@@ -157,7 +158,7 @@ def _document(name: str, text: str | Path | DocumentError) -> Document:
     if isinstance(text, DocumentError):
         raise text
     if isinstance(text, Path):
-        return load_document(text, name=name)
+        return open_document(text, name=name)
     return document_from_text(text, kind="prose", name=name)
 
 

@@ -7,7 +7,12 @@ import typer
 KindName = Literal["prose", "code", "markdown"]
 
 FileArgument = Annotated[
-    str, typer.Argument(metavar="FILE", help="Text, Markdown or source file; - is standard input.")
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="Text, Markdown, source file, PDF, DOCX, PPTX, XLSX, EPUB, or a folder such as a code "
+        "base; - is standard input.",
+    ),
 ]
 PresetOption = Annotated[
     str | None,

@@ -75,11 +75,11 @@ def ask(
     with its place in the text where the reader points at one.
     """
     from glyph import api
-    from glyph.documents import load_document
+    from glyph.intake import open_document
 
     begin = time.perf_counter()
     fields = fields_of(settings)
-    document = load_document(file, kind=kind, unwrap=unwrap)
+    document = open_document(file, kind=kind, unwrap=unwrap)
     name = reader or api.default_reader(document, preset, is_changed=bool(fields))
     with progress_bar(1, "reading pages", quiet=as_json) as show:
         asked = api.ask(
@@ -112,6 +112,7 @@ def _ask_values(asked: "Asked", document: "Document", seconds: float) -> dict[st
         "spans": [list(span) for span in asked.spans],
         "source_spans": [to_source(span).tolist() for span in asked.spans],
         "source_text": _text_under(asked, document),
+        "place": document.place_of(asked.spans[0][0]) if asked.spans else None,
         "usage": asdict(answer.usage),
         "num_pages": asked.num_pages,
         "model": cost.model if cost else None,
@@ -143,6 +144,8 @@ def _print_answer(asked: "Asked", document: "Document", seconds: float) -> None:
         if asked.spans:
             first, last = document.source.to_source((asked.spans[0][0], asked.spans[-1][1]))
             place += f"; characters {first:,} to {last:,} of the source"
+            section = document.place_of(asked.spans[0][0])
+            place += f", {section}" if section else ""
         console.print(Text(place))
     how = f" ({answer.method})" if answer.method else ""
     sure = "" if answer.confidence is None else f", confidence {answer.confidence:.2f}"
