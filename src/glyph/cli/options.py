@@ -1,5 +1,6 @@
 """Arguments and options that several verbs share."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -55,6 +56,16 @@ BaseUrlOption = Annotated[
     typer.Option(
         metavar="URL",
         help="Where an openai:MODEL reader is served. Default: OPENAI_BASE_URL, or OpenAI.",
+    ),
+]
+ReadCacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        envvar="GLYPH_CACHE",
+        help="Remember pages that nano or ocr have read here, so that the next question about "
+        "them costs no reading. Holds what stands on the pages.",
     ),
 ]
 JsonOption = Annotated[

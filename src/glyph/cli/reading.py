@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from glyph.cli.options import (
     JsonOption,
     KindOption,
     PresetOption,
+    ReadCacheOption,
     SettingsOption,
     UnwrapOption,
     fields_of,
@@ -42,7 +44,12 @@ ReaderOption = Annotated[
 ]
 
 
-def open_named(name: str, base_url: str | None, on_page: "Callable[[int, int], None]") -> "Reader":
+def open_named(
+    name: str,
+    base_url: str | None,
+    on_page: "Callable[[int, int], None]",
+    cache: Path | None = None,
+) -> "Reader":
     """Return the reader of a name."""
     from glyph.readers import open_reader
 
@@ -50,7 +57,7 @@ def open_named(name: str, base_url: str | None, on_page: "Callable[[int, int], N
     if base_url is not None:
         options["base_url"] = base_url
     if name.partition(":")[0] in ("ocr", "nano"):
-        options["on_page"] = on_page
+        options.update(on_page=on_page, cache=cache)
     return open_reader(name, **options)
 
 
@@ -67,6 +74,7 @@ def ask(
     ] = None,
     kind: KindOption = None,
     unwrap: UnwrapOption = None,
+    cache: ReadCacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Render a text, let a reader read the pages, and answer a question from what it read.
@@ -85,7 +93,7 @@ def ask(
         asked = api.ask(
             document,
             question,
-            reader=open_named(name, base_url, lambda done, total: show(done / total)),
+            reader=open_named(name, base_url, lambda done, total: show(done / total), cache),
             preset=preset,
             model=model,
             **fields,
