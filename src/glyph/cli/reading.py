@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from glyph.api import Asked
+    from glyph.checking import Doubt
     from glyph.doctor import Check
     from glyph.documents import Document
     from glyph.probe import Legibility, ProbeResult
@@ -74,13 +75,22 @@ def ask(
     ] = None,
     kind: KindOption = None,
     unwrap: UnwrapOption = None,
+    sidecar: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Tokens for exact strings as text beside the pages, as a share of the tokens "
+            "saved. For openai:MODEL. Default: 0.05.",
+        ),
+    ] = None,
     cache: ReadCacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Render a text, let a reader read the pages, and answer a question from what it read.
 
     The reader sees pixels and the question, never the text. The answer comes with its page, and
-    with its place in the text where the reader points at one.
+    with its place in the text where the reader points at one. Numbers, names in code and addresses
+    of the answer that stand nowhere in the text are told as doubts.
     """
     from glyph import api
     from glyph.intake import open_document
@@ -96,6 +106,7 @@ def ask(
             reader=open_named(name, base_url, lambda done, total: show(done / total), cache),
             preset=preset,
             model=model,
+            sidecar_share=api.SIDECAR_SHARE if sidecar is None else sidecar,
             **fields,
         )
     seconds = time.perf_counter() - begin
@@ -121,6 +132,8 @@ def _ask_values(asked: "Asked", document: "Document", seconds: float) -> dict[st
         "source_spans": [to_source(span).tolist() for span in asked.spans],
         "source_text": _text_under(asked, document),
         "place": document.place_of(asked.spans[0][0]) if asked.spans else None,
+        "doubts": [asdict(doubt) for doubt in asked.doubts],
+        "sidecar_tokens": asked.sidecar.num_tokens if asked.sidecar else 0,
         "usage": asdict(answer.usage),
         "num_pages": asked.num_pages,
         "model": cost.model if cost else None,
@@ -171,6 +184,19 @@ def _print_answer(asked: "Asked", document: "Document", seconds: float) -> None:
         )
         for warning in cost.warnings:
             console.print(Text(f"warning: {warning}", style="yellow"))
+    if asked.sidecar is not None and asked.sidecar.entries:
+        beside = f"{len(asked.sidecar.entries)} exact strings, {asked.sidecar.num_tokens} tokens"
+        console.print(Text(f"  beside   {beside} as text (--sidecar 0 for none)"))
+    for doubt in asked.doubts:
+        console.print(Text(f"doubt: {_doubt(doubt, document)}", style="yellow"))
+
+
+def _doubt(doubt: "Doubt", document: "Document") -> str:
+    nearest = ""
+    if doubt.nearest:
+        place = document.place_of(doubt.span[0])
+        nearest = f"; nearest is {doubt.nearest}" + (f" ({place})" if place else "")
+    return f"{doubt.text} stands nowhere in the text: misread, or worked out{nearest}."
 
 
 def probe(
