@@ -27,7 +27,6 @@ TEXT = (
         "Write to desk@harbour.example, or see RETRY_LIMIT.",
         "Nobody said so.",
         "",
-        "order 2d1f1a6e-9f0b-4a37-8c1e-\n0b8f6c1f7d11",
     ],
 )
 def test_what_the_text_holds_is_no_doubt(answer: str) -> None:
@@ -41,6 +40,9 @@ def test_what_the_text_holds_is_no_doubt(answer: str) -> None:
         ("The rent is 1,204.60 USD.", "1,204.60 USD", "1,204.50 USD"),
         ("desk@harbor.example", "desk@harbor.example", "desk@harbour.example"),
         ("It is 99412.", "99412", ""),
+        ("The gate opens with 7f3a9c2.", "7f3a9c2", "7f3a9c21"),
+        ("Order 2d1f1a6e.", "2d1f1a6e", "2d1f1a6e-9f0b-4a37-8c1e-0b8f6c1f7d11"),
+        ("No 0b8f6c1f7d11.", "0b8f6c1f7d11", "2d1f1a6e-9f0b-4a37-8c1e-0b8f6c1f7d11"),
     ],
 )
 def test_what_it_does_not_hold_is_told_with_the_nearest(

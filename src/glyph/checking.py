@@ -8,7 +8,7 @@ model and changes no answer; it says what is not borne out, and what in the text
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from glyph.sidecar import exact_strings
@@ -57,17 +57,25 @@ def doubts_about(answer: str, text: str, question: str = "") -> tuple[Doubt, ...
     said = exact_strings(answer, unique=True)
     if not said:
         return ()
-    held = [*exact_strings(text, unique=True)]
+    held = exact_strings(text, unique=True)
+    strings = [found.text for found in held]
     numbers = {_plain(number) for found in held for number in _NUMBER.findall(found.text)}
-    squeezed = "".join(f"{text}\n{question}".split())
+    context = f"{text}\n{question}"
     doubts: list[Doubt] = []
     for found in said:
-        if "".join(found.text.split()) in squeezed or _is_known(found.text, numbers):
+        is_held = found.text in strings or _stands_whole(found.text, context)
+        if is_held or _is_known(found.text, numbers):
             continue
-        near = _nearest(found.text, (other.text for other in held))
+        near = _nearest(found.text, strings)
         span = next(((o.start, o.end) for o in held if o.text == near), (0, 0))
         doubts.append(Doubt(found.text, near, span))
     return tuple(doubts)
+
+
+def _stands_whole(string: str, context: str) -> bool:
+    """Whether a string stands in a text, white space aside, and is no part of a longer one."""
+    letters = r"\s*".join(map(re.escape, "".join(string.split())))
+    return re.search(rf"(?<![\w])(?<!\w[-.@]){letters}(?![\w]|[-.@]\w)", context) is not None
 
 
 def _is_known(string: str, numbers: set[str]) -> bool:
@@ -80,8 +88,11 @@ def _plain(number: str) -> str:
     return _SEPARATORS.sub("", number)
 
 
-def _nearest(string: str, held: Iterable[str]) -> str:
-    """Return the string that shares most letters in order, "" where none shares enough."""
-    alike = (other for other in held if 2 * abs(len(other) - len(string)) <= len(string))
+def _nearest(string: str, held: Sequence[str]) -> str:
+    """Return what the string was cut from, or shares most letters in order with, or ""."""
+    cut_from = next((other for other in held if string in other), None)
+    if cut_from is not None:
+        return cut_from
+    alike = [other for other in held if 2 * abs(len(other) - len(string)) <= len(string)]
     found = difflib.get_close_matches(string, alike, n=1, cutoff=LEAST_ALIKE)
     return found[0] if found else ""
