@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tiny
 from glyph.train.stages.arguments import trainer_arguments
 from glyph.train.stages.groups import live_responses
 from glyph.train.stages.policy import open_policy

@@ -1,12 +1,11 @@
 """The chunked loss of supervised training against the textbook's, and against differences."""
 
 import pytest
+import tiny
 import torch
 import trl.trainer.utils
 from torch.nn import functional
 from trl.trainer.utils import add_fused_lm_head
-
-import tiny
 
 LENGTH, ROWS = 24, 3
 
