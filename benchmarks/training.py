@@ -97,7 +97,11 @@ def run_phase(
     figures: dict[str, Any] = {"phase": dataclasses.asdict(phase)}
     folder = out / phase.name
     if phase.stage is not None:
-        figures["training"] = _train(phase, config, out, scale, data)
+        done = folder / "trained.json"
+        if not done.is_file():
+            trained = _train(phase, config, out, scale, data)
+            done.write_text(json.dumps(trained, indent=1) + "\n")
+        figures["training"] = json.loads(done.read_text())
     if phase.timed_steps:
         return figures
     start = folder / "model" if phase.stage else None
