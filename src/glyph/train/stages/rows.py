@@ -11,7 +11,9 @@ from typing import Any
 
 from datasets import Dataset, Features, Value
 from datasets import List as ListOf
+from datasets.exceptions import DatasetGenerationError
 
+from glyph.errors import GlyphError
 from glyph.train.config import Stage
 from glyph.train.samples.sample import Sample
 from glyph.train.stages.policy import Policy
@@ -40,9 +42,15 @@ def to_rows(samples: Iterable[Sample], policy: Policy, stage: Stage, cache: Path
         for sample in samples:
             yield dataclasses.asdict(sample)
 
-    rows: Any = Dataset.from_generator(
-        plain, features=Features(_FEATURES), cache_dir=str(cache), fingerprint=f"glyph-{stage}"
-    )
+    try:
+        rows: Any = Dataset.from_generator(
+            plain, features=Features(_FEATURES), cache_dir=str(cache), fingerprint=f"glyph-{stage}"
+        )
+    except DatasetGenerationError as error:
+        # What went wrong while samples were made is said in our words.
+        if isinstance(error.__cause__, GlyphError):
+            raise error.__cause__ from None
+        raise
     rows.set_transform(_row_maker(policy, stage))
     return rows
 
