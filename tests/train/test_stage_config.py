@@ -32,7 +32,9 @@ def test_every_config_has_samples_for_every_stage(name: str):
 
 
 def test_an_unknown_key_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"unknown key in \[sft\]: 'warm_up_steps'.*'warmup_steps'"):
+    with pytest.raises(
+        ConfigError, match=r"unknown key in \[sft\]: 'warm_up_steps'.*'warmup_steps'"
+    ):
         TrainConfig.from_dict({"sft": {"warm_up_steps": 3}}, "my.toml")
 
 

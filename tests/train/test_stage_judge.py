@@ -24,7 +24,7 @@ def endpoint(reply: Reply) -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             asked.append(json.loads(self.rfile.read(length))["messages"][0]["content"])
             status, text = reply(asked[-1])

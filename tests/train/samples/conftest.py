@@ -8,10 +8,33 @@ import pytest
 
 from glyph.train.samples.sources import Sources, find_sources
 
-WORDS = (
-    "gate moon river stone quiet lantern morning letter window garden silver harbour winter "
-    "barley chapel meadow candle ribbon thunder orchard pebble willow saddle feather basket"
-).split()
+WORDS = [
+    "gate",
+    "moon",
+    "river",
+    "stone",
+    "quiet",
+    "lantern",
+    "morning",
+    "letter",
+    "window",
+    "garden",
+    "silver",
+    "harbour",
+    "winter",
+    "barley",
+    "chapel",
+    "meadow",
+    "candle",
+    "ribbon",
+    "thunder",
+    "orchard",
+    "pebble",
+    "willow",
+    "saddle",
+    "feather",
+    "basket",
+]
 
 
 def prose(seed: int, num_sentences: int) -> str:

@@ -82,9 +82,7 @@ def verl_job(order: Order) -> Job:
     files = {
         "run.sh": RUN.format(title=title, overrides=_as_shell(overrides)),
         "make_data.sh": MAKE_DATA.format(command=order.data_command("verl")),
-        "glyph_reward.py": REWARD.replace(
-            "{weights}", rewards_json(order).replace("\n", "\n    ")
-        ),
+        "glyph_reward.py": REWARD.replace("{weights}", rewards_json(order).replace("\n", "\n    ")),
         "requirements.txt": REQUIREMENTS,
         "README.md": README.format(title=title, num_samples=order.num_samples, model=order.model),
     }
