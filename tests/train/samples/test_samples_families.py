@@ -1,4 +1,4 @@
-"""Families: answers follow from the pages, budgets hold, and a sample depends on its number only."""
+"""Families: answers follow from the pages, budgets hold, a sample depends on its number only."""
 
 import io
 import re
