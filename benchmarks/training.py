@@ -2,8 +2,8 @@
 
     chain      shipped checkpoint -> CPT -> SFT -> GRPO, held-out scores after each
     ablations  SFT without transcription, GRPO without it, no GRPO: the paper's Table 6 in form
-    text       the same network on text tokens, equal data and steps: steps and tokens a second,
-               peak memory, scores
+    text       the same network on text tokens, equal data and steps
+    speed      a few steps each on pages and on text: seconds, tokens, peak memory
 
 Training texts and held-out books differ, and so do their keys. Runs can be stopped at any moment;
 the same command goes on. --scale shortens all schedules by one factor, --only names phases.
@@ -45,6 +45,7 @@ class Phase:
         after: Phase it begins from; "" for the shipped checkpoint.
         without_ocr: Leave transcription out of the mixture.
         context: Pages, or the same text.
+        timed_steps: Only measure how fast so many steps are; 0 trains and scores.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Phase:
     after: str = ""
     without_ocr: bool = False
     context: str = "pages"
+    timed_steps: int = 0
 
 
 PHASES = (
@@ -62,6 +64,8 @@ PHASES = (
     Phase("sft-text", "sft", "cpt", context="text"),
     Phase("grpo-without-ocr", "grpo", "sft", without_ocr=True),
     Phase("sft-without-ocr", "sft", "cpt", without_ocr=True),
+    Phase("speed-pages", "sft", timed_steps=10),
+    Phase("speed-text", "sft", context="text", timed_steps=10),
 )
 
 
@@ -93,7 +97,13 @@ def run_phase(
     figures: dict[str, Any] = {"phase": dataclasses.asdict(phase)}
     folder = out / phase.name
     if phase.stage is not None:
-        figures["training"] = _train(phase, config, out, scale, data)
+        done = folder / "trained.json"
+        if not done.is_file():
+            trained = _train(phase, config, out, scale, data)
+            done.write_text(json.dumps(trained, indent=1) + "\n")
+        figures["training"] = json.loads(done.read_text())
+    if phase.timed_steps:
+        return figures
     start = folder / "model" if phase.stage else None
     figures["scores"] = held_out_scores(config, start, num, data)
     return figures
@@ -107,7 +117,7 @@ def _train(
 
     assert phase.stage is not None
     folder = out / phase.name
-    steps = max(int(config.stage(phase.stage).steps * scale), 2)
+    steps = phase.timed_steps or max(int(config.stage(phase.stage).steps * scale), 2)
     job = Job(
         stage=phase.stage,
         config=config,
@@ -132,6 +142,8 @@ def _train(
         "steps_a_core_second": outcome.steps / cpu,
         "tokens_a_core_second": tokens / cpu,
         "tokens_a_step": tokens / max(outcome.steps - 1, 1),
+        # Wall time between the first and the last step: no start, no making of samples.
+        "seconds_a_step": (lines[-1]["seconds"] - lines[0]["seconds"]) / max(len(lines) - 1, 1),
         "peak_bytes": _peak_bytes(),
     }
 
@@ -225,10 +237,20 @@ def table(figures: Mapping[str, Any]) -> str:
     """Return all phases as a Markdown table."""
     head = "| after | OCR CER | " + " | ".join(TASKS[1:]) + " | in form |\n"
     rule = "|---" * (len(TASKS) + 2) + "|\n"
-    return head + rule + "\n".join(_line(name, one) for name, one in figures.items())
+    return (
+        head
+        + rule
+        + "\n".join(_line(name, one) for name, one in figures.items() if "scores" in one)
+    )
 
 
 def _line(name: str, figures: Mapping[str, Any]) -> str:
+    if "scores" not in figures:
+        training = figures["training"]
+        return (
+            f"{name}: {training['seconds_a_step']:.2f} s and {training['tokens_a_step']:.0f} "
+            f"tokens a step, peak {training['peak_bytes'] / 2**20:.0f} MiB"
+        )
     scores = figures["scores"]
     cells = [_cell(scores["ocr"]["cer"], scores["ocr"]["cer_interval"])]
     cells += [

@@ -18,13 +18,13 @@ from glyph.api import (
     DEFAULT_MODELS,
     DEFAULT_PRESET,
     PRESETS_OF_GRID,
+    SIDECAR_SHARE,
     as_document,
     is_proxy,
     make_config,
     preset_of,
     price,
     save,
-    source_spans,
 )
 from glyph.config import RenderConfig
 from glyph.documents import document_from_text, load_document
@@ -284,7 +284,7 @@ def test_boxes_and_spans_undo_each_other(data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(words) - 1))
     start = len(" ".join(words[:first])) + (first > 0)
     end = start + len(words[first])
-    spans = [span for box in page.layout.boxes(start, end) for span in source_spans(page, box)]
+    spans = [span for box in page.layout.boxes(start, end) for span in page.layout.spans_under(box)]
     assert "".join(text[a:b] for a, b in spans) == words[first]
 
 
@@ -296,7 +296,7 @@ def test_words_of_every_script_are_led_back_whole(word: str) -> None:
     for _ in range(text.count(word)):
         start = text.index(word, start + 1)
         (box,) = page.layout.boxes(start, start + len(word))
-        assert source_spans(page, box) == ((start, start + len(word)),)
+        assert page.layout.spans_under(box) == ((start, start + len(word)),)
 
 
 def test_a_reader_that_does_not_point_gives_no_spans() -> None:
@@ -344,3 +344,23 @@ def test_a_novel_is_priced_as_published(data_folder: Path) -> None:
     assert measured.characters == 1_018_329
     assert measured.costs[0].text_tokens == 239_071
     assert measured.costs[0].ratio > 2
+
+
+def test_endpoints_get_exact_strings_beside_the_pages_within_their_share() -> None:
+    class Endpoint(Pointer):
+        takes_sidecar = True
+
+    text = SENTENCE * 300 + "The code is 7f3a9c21e4."
+    reader = Endpoint(0, None)
+    asked = glyph.ask(text, "Which code?", reader=reader)
+    assert reader.request is not None and asked.sidecar is not None and asked.cost is not None
+    assert "7f3a9c21e4" in reader.request.sidecar
+    saved = asked.cost.text_tokens - asked.cost.visual_tokens
+    assert 0 < asked.sidecar.num_tokens <= SIDECAR_SHARE * saved
+    glyph.ask(text, "Which code?", reader=reader, sidecar_share=0)
+    assert reader.request.sidecar == ""
+    plain = Pointer(0, None)
+    assert glyph.ask(text, "Which code?", reader=plain).sidecar is None
+    assert plain.request is not None and plain.request.sidecar == ""
+    with pytest.raises(ConfigError, match="0 to 1 is accepted"):
+        glyph.ask(text, "Which code?", reader=reader, sidecar_share=2)

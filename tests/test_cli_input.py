@@ -22,7 +22,7 @@ def letters(tmp_path: Path) -> Path:
         (b"", "is empty, so there is nothing to show"),
         (b" \n\t\n", "holds only white space, so there is nothing to show"),
         (random.Random(1).randbytes(4_000), "is binary data"),
-        (b"%PDF-1.7 and so on", "looks like a PDF"),
+        (b"%PDF-1.7 and so on", "is damaged"),
         (b"\x89PNG\r\n\x1a\n....", "looks like an image"),
     ],
 )
@@ -130,7 +130,7 @@ def test_an_error_names_its_kind_for_programs(letters: Path, tmp_path: Path) -> 
     kinds = {
         "ConfigError": ("render", letters, "-o", tmp_path / "x", "--set", "dpi=1"),
         "UnknownModelError": ("measure", letters, "-m", "nothing-known"),
-        "DocumentError": ("measure", tmp_path),
+        "DocumentError": ("measure", tmp_path / "none.txt"),
         "RenderError": ("render", letters, "-o", letters),
         "FontError": ("render", letters, "-o", tmp_path / "x", "--set", "font_family=Nix"),
     }

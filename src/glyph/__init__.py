@@ -21,6 +21,7 @@ from glyph.errors import (
     UnknownModelError,
     UpstreamError,
 )
+from glyph.intake import open_document
 from glyph.pages import Box, Page, PageLayout
 from glyph.presets import load_preset, preset_names
 from glyph.readers import open_reader
@@ -63,6 +64,7 @@ __all__ = [
     "make_config",
     "measure",
     "model_names",
+    "open_document",
     "open_reader",
     "preset_names",
     "render",

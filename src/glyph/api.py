@@ -3,25 +3,27 @@
 Each is a few lines over the stages below it, and the command line is a few lines over these.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import numpy as np
-
+from glyph.checking import Doubt, doubts_about
 from glyph.config import RenderConfig, parse_setting
-from glyph.documents import Document, document_from_text, load_document
+from glyph.documents import Document, document_from_text
 from glyph.encode import Format
 from glyph.errors import ConfigError, DocumentError, UnknownModelError
+from glyph.intake import open_document
 from glyph.output import PageHook, PageRecord, Saved, manifest_of, save_pages
-from glyph.pages import SUBPIXELS, Box, Page
+from glyph.pages import Page
 from glyph.presets import load_preset
 from glyph.readers import NANO_PRESETS, open_reader
 from glyph.readers.nano.spec import READ_AS
 from glyph.readers.protocol import Answer, Reader, Request
 from glyph.render import render_pages
+from glyph.sidecar import Sidecar, build_sidecar
 from glyph.text_tokens import count_text_tokens
 from glyph.tokens import Cost, VisionModel, document_cost, image_cost, resolve_model
 
@@ -47,6 +49,9 @@ PRESETS_OF_GRID = {
 
 CODE_PRESETS = {DEFAULT_PRESET: "code", "aligned-32": "code-32", "aligned-48": "code-48"}
 """The twin of a preset for source code: monospaced and highlighted."""
+
+SIDECAR_SHARE = 0.05
+"""Tokens for the sidecar as a share of the tokens that pages save."""
 
 MAX_PATH_CHARS = 1024
 MAX_ODD_SHARE = 0.02
@@ -104,12 +109,16 @@ class Asked:
         cost: Tokens as text and as pages; None when the reader's model has no known rule.
         spans: Characters of the text under the quote, found through the page's layout.
         num_pages: Pages of the document.
+        sidecar: Exact strings that went as text beside the pages; None for readers that take none.
+        doubts: Exact strings of the answer that the text does not hold: misread, or worked out.
     """
 
     answer: Answer
     cost: Cost | None
     spans: tuple[tuple[int, int], ...]
     num_pages: int
+    sidecar: Sidecar | None
+    doubts: tuple[Doubt, ...]
 
 
 def make_config(
@@ -297,6 +306,7 @@ def ask(
     reader: str | Reader | None = None,
     preset: str | Path | RenderConfig | None = None,
     model: str | None = None,
+    sidecar_share: float = SIDECAR_SHARE,
     **fields: Any,
 ) -> Asked:
     """Render a document, let a reader read the pages, and return its answer.
@@ -308,13 +318,19 @@ def ask(
             `default_reader`.
         preset: Name or file of a preset; by default the reader's own, or the aligned one.
         model: Whose visual tokens to count; by default the reader's, where it has a known one.
+        sidecar_share: Tokens for exact strings as text beside the pages, as a share of the tokens
+            that the pages save; 0 sends none. Readers on this machine take none: they stand for
+            what the pixels alone give.
         fields: Fields of `RenderConfig` to change.
 
     Raises:
+        ConfigError: The question is empty, or a setting is not accepted.
         ReaderError: The reader cannot answer, with the reason.
     """
     if not question.strip():
         raise ConfigError("the question is empty; ask something.")
+    if not 0 <= sidecar_share <= 1:
+        raise ConfigError(f"sidecar_share is {sidecar_share}; 0 to 1 is accepted.")
     document = as_document(source)
     named = reader or default_reader(document, preset, is_changed=bool(fields))
     asked = open_reader(named) if isinstance(named, str) else named
@@ -322,13 +338,17 @@ def ask(
     own = preset or own_preset(asked)
     config = make_config(own, model=priced, is_code=document.kind == "code", **fields)
     pages = tuple(render_pages(document, config))
-    answer = asked.answer(Request(question=question, pages=pages))
     sizes = [(page.width_px, page.height_px) for page in pages]
     cost = price(document, sizes, [priced])[0] if priced else None
+    beside = _sidecar_of(document, pages, cost, sidecar_share) if takes_sidecar(asked) else None
+    text = beside.render() if beside is not None else ""
+    answer = asked.answer(Request(question=question, pages=pages, sidecar=text))
     spans: tuple[tuple[int, int], ...] = ()
     if answer.pages and answer.box is not None:
-        spans = source_spans(pages[answer.pages[0]], answer.box)
-    return Asked(answer, cost, spans, len(pages))
+        spans = pages[answer.pages[0]].layout.spans_under(answer.box)
+        spans = _narrowed(spans, document.text, answer.quote)
+    doubts = doubts_about(answer.text, document.text, question)
+    return Asked(answer, cost, spans, len(pages), beside, doubts)
 
 
 def default_reader(
@@ -355,6 +375,26 @@ def default_reader(
     odd = sum(not (char.isascii() or char in READ_AS) for char in text)
     is_own = (preset is None or preset in NANO_PRESETS) and not is_changed
     return "nano" if is_own and odd <= MAX_ODD_SHARE * len(text) else "ocr"
+
+
+def takes_sidecar(reader: Reader) -> bool:
+    """Return whether a reader is given exact strings as text beside the pages."""
+    return bool(getattr(reader, "takes_sidecar", False))
+
+
+def _sidecar_of(
+    document: Document, pages: Sequence[Page], cost: Cost | None, share: float
+) -> Sidecar:
+    """Return the exact strings that a share of the saved tokens pays for."""
+    tokenizer = cost.tokenizer if cost else resolve_model(DEFAULT_MODEL).tokenizer
+
+    def count(text: str) -> int:
+        return count_text_tokens(text, tokenizer)
+
+    # Without a known price nothing is known of what pages save; all of the text bounds it.
+    saved = cost.text_tokens - cost.visual_tokens if cost else count(document.text)
+    spans = [(page.start, page.end) for page in pages]
+    return build_sidecar(document.text, spans, max(int(saved * share), 0), count)
 
 
 def own_preset(reader: Reader) -> str | None:
@@ -388,10 +428,10 @@ def as_document(source: Source) -> Document:
     if isinstance(source, Document):
         return source
     if not isinstance(source, str):
-        return load_document(source)
+        return open_document(source)
     is_short = 0 < len(source) < MAX_PATH_CHARS and "\n" not in source and "\0" not in source
     if is_short and (source == "-" or _exists(source)):
-        return load_document(source)
+        return open_document(source)
     if is_short and not any(char.isspace() for char in source):
         raise DocumentError(
             f"'{source}' is no file, and too short to be a text. Check the path, or pass "
@@ -446,30 +486,13 @@ def _check_names(models: Sequence[str], tokenizer: str | None) -> None:
         count_text_tokens("", tokenizer)
 
 
-def source_spans(page: Page, box: Box) -> tuple[tuple[int, int], ...]:
-    """Return the spans of text under a box of a page, one a line whose middle it holds.
-
-    A character is under the box when its centre is. Only the layout is asked, never the reader:
-    it is how a quote read from pixels is led back to the text it came from.
-    """
-    layout = page.layout
-    lines, glyphs = layout.lines, layout.glyphs
-    ends = np.append(lines.glyph_L[1:], len(glyphs.slot_N))
-    spans: list[tuple[int, int]] = []
-    for i, (first, last) in enumerate(zip(lines.glyph_L, ends, strict=True)):
-        middle_px = (int(lines.top_L[i]) + int(lines.bottom_L[i])) / 2
-        if not box.top_px <= middle_px < box.bottom_px:
-            continue
-        right64 = int(lines.right64_L[i])
-        edge64 = np.append(glyphs.x64_N[first:last], right64)
-        # Blanks and the break at a line's end have no room on it: they are under no box.
-        has_room = (edge64[:-1] < edge64[1:]) & (edge64[:-1] < right64)
-        centre64 = np.where(has_room, (edge64[:-1] + edge64[1:]) / 2, np.inf)
-        char = glyphs.char_N[first:last] + layout.start
-        inside = char[(box.left_px * SUBPIXELS <= centre64) & (centre64 < box.right_px * SUBPIXELS)]
-        if len(inside):
-            # Several characters may share a glyph, which stands for the first of them.
-            later = char[char > inside.max()]
-            end = later.min() if len(later) else lines.end_L[i]
-            spans.append((int(inside.min()), int(end)))
-    return tuple(spans)
+def _narrowed(
+    spans: tuple[tuple[int, int], ...], text: str, quote: str
+) -> tuple[tuple[int, int], ...]:
+    """Return where a quote stands under its box, which is wider where the quote takes two lines."""
+    words = quote.split()
+    if not spans or not words:
+        return spans
+    pattern = r"\s+".join(map(re.escape, words))
+    found = re.compile(pattern).search(text, spans[0][0], spans[-1][1])
+    return ((found.start(), found.end()),) if found else spans

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from glyph.api import save, source_spans
+from glyph.api import save
 from glyph.documents import Document, document_from_text
 from glyph.errors import DocumentError
 from glyph.output import REPORT, PageHook, Saved, write_atomically
@@ -174,7 +174,7 @@ def ask_pages(question: str, pages: tuple[Page, ...], reader: Reader) -> Answere
     answer = reader.answer(Request(question=question, pages=pages))
     spans: tuple[tuple[int, int], ...] = ()
     if answer.pages and answer.box is not None:
-        spans = source_spans(pages[answer.pages[0]], answer.box)
+        spans = pages[answer.pages[0]].layout.spans_under(answer.box)
     return Answered(question, answer, spans)
 
 

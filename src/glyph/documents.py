@@ -10,6 +10,7 @@ is told in `Document.notes`.
 
 import re
 import sys
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -179,6 +180,25 @@ def _checked(offsets: ArrayLike, length: int, side: str) -> Offsets:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """A named stretch of a document's text: a file of a folder, a page of a PDF.
+
+    Attributes:
+        name: Path or page.
+        start: First character, as an offset into the document's text.
+        end: One past the last.
+        language: Pygments alias of the programming language, for code where it is known.
+        counts_lines: Whether its lines are those of the source, so that a place can name one.
+    """
+
+    name: str
+    start: int
+    end: int
+    language: str | None
+    counts_lines: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A text ready for layout.
 
@@ -190,6 +210,7 @@ class Document:
         source: Leads from offsets of `text` to offsets of the decoded source and back.
         encoding: How the bytes were decoded; "str" if the source was a string.
         notes: What was changed on the way, one clause each.
+        sections: Named stretches of the text, in order; see `glyph.intake`.
     """
 
     text: str
@@ -199,6 +220,23 @@ class Document:
     source: SourceMap
     encoding: str
     notes: tuple[str, ...]
+    sections: tuple[Section, ...] = ()
+
+    def place_of(self, offset: int) -> str | None:
+        """Return the section a character stands in, for people: "src/a.py:12", "page 3".
+
+        Args:
+            offset: Into the document's text.
+
+        Returns:
+            None between sections, or when there are none.
+        """
+        at = bisect_right(self.sections, offset, key=lambda section: section.start) - 1
+        if at < 0 or offset >= self.sections[at].end:
+            return None
+        section = self.sections[at]
+        line = self.text.count("\n", section.start, offset) + 1
+        return f"{section.name}:{line}" if section.counts_lines else section.name
 
 
 def load_document(
@@ -234,7 +272,7 @@ def load_document(
         case "-":
             data, called = sys.stdin.buffer.read(), "stdin"
         case str() | Path():
-            data, called = _read_file(Path(source)), Path(source).name
+            data, called = read_file(Path(source)), Path(source).name
         case stream:
             data, called = stream.read(), "stream"
     called = name or called
@@ -351,7 +389,12 @@ def _join(text: str, breaks: SoftBreaks) -> tuple[str, SourceMap]:
     return "".join(pieces), SourceMap.without(len(text), breaks.starts, breaks.ends - breaks.spaced)
 
 
-def _read_file(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        DocumentError: It is missing, a folder, or cannot be read; or the path is a text.
+    """
     if "\n" in str(path) or "\0" in str(path):
         raise DocumentError(
             f"{str(path)[:40]!r} is not a file name; if it is the text itself, "

@@ -101,10 +101,10 @@ def ink_roles(document: Document) -> NDArray[np.uint8] | None:
     characters, every role is plain, and a warning says so.
 
     Args:
-        document: The document; only one with a language has roles.
+        document: The document; only one with a language, or with sections that have one, has roles.
 
     Returns:
-        Indices into `INK_ROLES`, one a character of `document.text`; None without a language.
+        Indices into `INK_ROLES`, one a character of `document.text`; None without any language.
 
     Raises:
         ConfigError: Pygments knows no language of that name.
@@ -115,14 +115,24 @@ def ink_roles(document: Document) -> NDArray[np.uint8] | None:
         >>> [INK_ROLES[role] for role in roles.tolist()[::6]]
         ['keyword', 'comment']
     """
-    if document.language is None:
+    if document.language is not None:
+        return _roles(document.text, document.language, document.name)
+    if not any(section.language for section in document.sections):
         return None
-    text = document.text
+    roles_N = np.zeros(len(document.text), np.uint8)
+    for section in document.sections:
+        if section.language is not None:
+            text = document.text[section.start : section.end]
+            roles_N[section.start : section.end] = _roles(text, section.language, section.name)
+    return roles_N
+
+
+def _roles(text: str, language: str, name: str) -> NDArray[np.uint8]:
     role_of: dict[Any, int] = {}
     roles: list[int] = []
     lengths: list[int] = []
     end = 0
-    for _, token_type, value in _lexer(document.language).get_tokens_unprocessed(text):
+    for _, token_type, value in _lexer(language).get_tokens_unprocessed(text):
         if not text.startswith(value, end):
             break
         end += len(value)
@@ -132,8 +142,8 @@ def ink_roles(document: Document) -> NDArray[np.uint8] | None:
         lengths.append(len(value))
     if end < len(text):
         warnings.warn(
-            f"the {document.language} lexer loses its place at character {end} of "
-            f"{document.name}; the text is shown without colours.",
+            f"the {language} lexer loses its place at character {end} of {name}; the text is shown "
+            "without colours.",
             stacklevel=2,
         )
         return np.zeros(len(text), np.uint8)

@@ -145,6 +145,34 @@ class PageLayout:
         top, bottom = int(lines.top_L[line]), int(lines.bottom_L[line])
         return Box(left64 // SUBPIXELS, top, max(-(-right64 // SUBPIXELS), 0), bottom)
 
+    def spans_under(self, box: Box) -> tuple[tuple[int, int], ...]:
+        """Return the spans of text under a box, one a line whose middle it holds.
+
+        A character is under the box when its centre is. It undoes `boxes`, and is how a quote read
+        from pixels is led back to the text it came from.
+        """
+        lines, glyphs = self.lines, self.glyphs
+        ends = np.append(lines.glyph_L[1:], len(glyphs.slot_N))
+        spans: list[tuple[int, int]] = []
+        for i, (first, last) in enumerate(zip(lines.glyph_L, ends, strict=True)):
+            middle_px = (int(lines.top_L[i]) + int(lines.bottom_L[i])) / 2
+            if not box.top_px <= middle_px < box.bottom_px:
+                continue
+            right64 = int(lines.right64_L[i])
+            edge64 = np.append(glyphs.x64_N[first:last], right64)
+            # Blanks and the break at a line's end have no room on it: they are under no box.
+            has_room = (edge64[:-1] < edge64[1:]) & (edge64[:-1] < right64)
+            centre64 = np.where(has_room, (edge64[:-1] + edge64[1:]) / 2, np.inf)
+            left64_box, right64_box = box.left_px * SUBPIXELS, box.right_px * SUBPIXELS
+            char = glyphs.char_N[first:last] + self.start
+            inside = char[(left64_box <= centre64) & (centre64 < right64_box)]
+            if len(inside):
+                # Several characters may share a glyph, which stands for the first of them.
+                later = char[char > inside.max()]
+                end = later.min() if len(later) else lines.end_L[i]
+                spans.append((int(inside.min()), int(end)))
+        return tuple(spans)
+
     def char_at(self, x_px: float, y_px: float) -> int | None:
         """Return the character of the text under a pixel, or None where there is no line."""
         lines = self.lines

@@ -185,7 +185,11 @@ def test_a_reader_is_opened_by_name():
         ("zzz", {}, "unknown reader 'zzz'; known readers: nano, ocr, openai:MODEL."),
         ("ocr:v5", {}, "reader 'ocr' takes no model, but 'ocr:v5' names one; write 'ocr'."),
         ("openai", {}, "reader 'openai' needs a model; write openai:MODEL"),
-        ("ocr", {"model": 1}, "reader 'ocr' has no option 'model'; it takes threads, on_page."),
+        (
+            "ocr",
+            {"model": 1},
+            "reader 'ocr' has no option 'model'; it takes threads, on_page, cache.",
+        ),
         ("ocr", {"threads": 0}, "threads is 0; at least 1 is accepted, or None for all."),
     ],
 )

@@ -44,7 +44,7 @@ def test_an_unknown_section_names_the_nearest():
 
 
 def test_an_unknown_name_names_the_configs_there_are():
-    with pytest.raises(ConfigError, match="did you mean 'nano'.*glm-4.1v-9b, nano, nano-smoke"):
+    with pytest.raises(ConfigError, match=r"did you mean 'nano'.*glm-4.1v-9b, nano, nano-smoke"):
         load_config("nan")
 
 
@@ -75,7 +75,7 @@ def test_whole_numbers_are_taken_where_a_fraction_is_meant():
 def test_a_file_that_is_no_toml_is_refused(tmp_path):
     path = tmp_path / "broken.toml"
     path.write_text("[cpt\nsteps = 1")
-    with pytest.raises(ConfigError, match="broken.toml is no TOML file"):
+    with pytest.raises(ConfigError, match=r"broken.toml is no TOML file"):
         load_config(path)
 
 

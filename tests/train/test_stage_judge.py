@@ -103,5 +103,5 @@ def test_an_endpoint_that_is_down_is_left_alone_for_a_while_and_then_asked_again
 
 
 def test_a_judge_without_an_endpoint_says_what_to_set():
-    with pytest.raises(ConfigError, match="set judge_url and judge_model in .rewards."):
+    with pytest.raises(ConfigError, match=r"set judge_url and judge_model in .rewards."):
         Judge(RewardsConfig())

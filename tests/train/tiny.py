@@ -50,7 +50,7 @@ def made_samples(folder: Path, count: int, **families: float) -> list[Sample]:
     return [sample for _, sample in samples(find_sources([path]), data, 0, stop=count)]
 
 
-def tiny_model(seed: int = 0) -> Any:
+def tiny_model(*, tied: bool = True) -> Any:
     """Return a Glm4v of nano's vocabulary, one layer deep and a few numbers wide."""
     spec = load_spec()
     text = {**spec.text, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
@@ -58,5 +58,6 @@ def tiny_model(seed: int = 0) -> Any:
     text["rope_parameters"] = {**spec.text["rope_parameters"], "mrope_section": [1, 1, 2]}
     vision = {**spec.vision, "depth": 1, "hidden_size": 24, "num_heads": 2, "out_hidden_size": 32}
     config = glm4v_config(dataclasses.replace(spec, text=text, vision=vision))
-    torch.manual_seed(seed)
+    config.tie_word_embeddings = tied
+    torch.manual_seed(0)
     return Glm4vForConditionalGeneration(config)

@@ -1,7 +1,7 @@
 """The command line: every verb is a few lines over `glyph.api`.
 
     glyph render | measure | ask | read | probe | search | eval | bench | presets | models | doctor
-    glyph demo | train | serve
+    glyph demo | batch | train | serve
 
 Modules of the package are imported when a verb runs, so that `glyph --help` is quick.
 """
@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from glyph.cli import (
+    batch,
     bench,
     demo,
     evaluate,
@@ -57,6 +58,7 @@ _add("ask", reading.ask, 'glyph ask notes.md "When does the lease end?" --reader
 _add("read", transcribing.read, "glyph read book.txt --page 2 --line 7 --reader nano")
 _add("probe", reading.probe, "glyph probe --preset aligned-28 --reader ocr")
 _add("search", search.search, "glyph search book.txt --reader ocr --budget small --out runs/book")
+_add("batch", batch.batch, "glyph batch corpus/ -o shards --model qwen3-vl --engine ray")
 _add("presets", names.presets, "glyph presets --model gemini-3-flash")
 _add("models", names.models, "glyph models qwen")
 _add("doctor", reading.doctor, "glyph doctor --json")

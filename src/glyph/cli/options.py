@@ -1,5 +1,6 @@
 """Arguments and options that several verbs share."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -7,7 +8,12 @@ import typer
 KindName = Literal["prose", "code", "markdown"]
 
 FileArgument = Annotated[
-    str, typer.Argument(metavar="FILE", help="Text, Markdown or source file; - is standard input.")
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="Text, Markdown, source file, PDF, DOCX, PPTX, XLSX, EPUB, or a folder such as a code "
+        "base; - is standard input.",
+    ),
 ]
 PresetOption = Annotated[
     str | None,
@@ -50,6 +56,16 @@ BaseUrlOption = Annotated[
     typer.Option(
         metavar="URL",
         help="Where an openai:MODEL reader is served. Default: OPENAI_BASE_URL, or OpenAI.",
+    ),
+]
+ReadCacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        envvar="GLYPH_CACHE",
+        help="Remember pages that nano or ocr have read here, so that the next question about "
+        "them costs no reading. Holds what stands on the pages.",
     ),
 ]
 JsonOption = Annotated[

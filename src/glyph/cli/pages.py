@@ -58,13 +58,13 @@ def render(
     the characters of the source. A folder with an earlier run is replaced as a whole.
     """
     from glyph.api import DEFAULT_MODEL, DEFAULT_MODELS, save
-    from glyph.documents import load_document
+    from glyph.intake import open_document
     from glyph.output import REPORT, write_atomically
     from glyph.report import ReportPages, report_of
 
     begin = time.perf_counter()
     fields = fields_of(settings)
-    document = load_document(file, kind=kind, unwrap=unwrap)
+    document = open_document(file, kind=kind, unwrap=unwrap)
     chosen = model or DEFAULT_MODEL
     models = [chosen, *(m for m in DEFAULT_MODELS if html and m != chosen)]
     kept = ReportPages() if html else None
@@ -164,7 +164,7 @@ def measure(
     that pages are cheaper than text.
     """
     from glyph import api
-    from glyph.documents import load_document
+    from glyph.intake import open_document
     from glyph.tokens import resolve_model
 
     if fit and preset:
@@ -172,7 +172,7 @@ def measure(
     begin = time.perf_counter()
     fields = fields_of(settings)
     models = model or list(api.DEFAULT_MODELS)
-    document = load_document(file, kind=kind, unwrap=unwrap)
+    document = open_document(file, kind=kind, unwrap=unwrap)
     is_code = document.kind == "code"
     owner = models[0] if len(models) == 1 else None
     groups: dict[str, list[str]] = {}

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from glyph.cli.options import (
     JsonOption,
     KindOption,
     PresetOption,
+    ReadCacheOption,
     SettingsOption,
     UnwrapOption,
     fields_of,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from glyph.api import Asked
+    from glyph.checking import Doubt
     from glyph.doctor import Check
     from glyph.documents import Document
     from glyph.probe import Legibility, ProbeResult
@@ -42,7 +45,12 @@ ReaderOption = Annotated[
 ]
 
 
-def open_named(name: str, base_url: str | None, on_page: "Callable[[int, int], None]") -> "Reader":
+def open_named(
+    name: str,
+    base_url: str | None,
+    on_page: "Callable[[int, int], None]",
+    cache: Path | None = None,
+) -> "Reader":
     """Return the reader of a name."""
     from glyph.readers import open_reader
 
@@ -50,7 +58,7 @@ def open_named(name: str, base_url: str | None, on_page: "Callable[[int, int], N
     if base_url is not None:
         options["base_url"] = base_url
     if name.partition(":")[0] in ("ocr", "nano"):
-        options["on_page"] = on_page
+        options.update(on_page=on_page, cache=cache)
     return open_reader(name, **options)
 
 
@@ -67,27 +75,38 @@ def ask(
     ] = None,
     kind: KindOption = None,
     unwrap: UnwrapOption = None,
+    sidecar: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Tokens for exact strings as text beside the pages, as a share of the tokens "
+            "saved. For openai:MODEL. Default: 0.05.",
+        ),
+    ] = None,
+    cache: ReadCacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Render a text, let a reader read the pages, and answer a question from what it read.
 
     The reader sees pixels and the question, never the text. The answer comes with its page, and
-    with its place in the text where the reader points at one.
+    with its place in the text where the reader points at one. Numbers, names in code and addresses
+    of the answer that stand nowhere in the text are told as doubts.
     """
     from glyph import api
-    from glyph.documents import load_document
+    from glyph.intake import open_document
 
     begin = time.perf_counter()
     fields = fields_of(settings)
-    document = load_document(file, kind=kind, unwrap=unwrap)
+    document = open_document(file, kind=kind, unwrap=unwrap)
     name = reader or api.default_reader(document, preset, is_changed=bool(fields))
     with progress_bar(1, "reading pages", quiet=as_json) as show:
         asked = api.ask(
             document,
             question,
-            reader=open_named(name, base_url, lambda done, total: show(done / total)),
+            reader=open_named(name, base_url, lambda done, total: show(done / total), cache),
             preset=preset,
             model=model,
+            sidecar_share=api.SIDECAR_SHARE if sidecar is None else sidecar,
             **fields,
         )
     seconds = time.perf_counter() - begin
@@ -112,6 +131,9 @@ def _ask_values(asked: "Asked", document: "Document", seconds: float) -> dict[st
         "spans": [list(span) for span in asked.spans],
         "source_spans": [to_source(span).tolist() for span in asked.spans],
         "source_text": _text_under(asked, document),
+        "place": document.place_of(asked.spans[0][0]) if asked.spans else None,
+        "doubts": [asdict(doubt) for doubt in asked.doubts],
+        "sidecar_tokens": asked.sidecar.num_tokens if asked.sidecar else 0,
         "usage": asdict(answer.usage),
         "num_pages": asked.num_pages,
         "model": cost.model if cost else None,
@@ -143,6 +165,8 @@ def _print_answer(asked: "Asked", document: "Document", seconds: float) -> None:
         if asked.spans:
             first, last = document.source.to_source((asked.spans[0][0], asked.spans[-1][1]))
             place += f"; characters {first:,} to {last:,} of the source"
+            section = document.place_of(asked.spans[0][0])
+            place += f", {section}" if section else ""
         console.print(Text(place))
     how = f" ({answer.method})" if answer.method else ""
     sure = "" if answer.confidence is None else f", confidence {answer.confidence:.2f}"
@@ -160,6 +184,19 @@ def _print_answer(asked: "Asked", document: "Document", seconds: float) -> None:
         )
         for warning in cost.warnings:
             console.print(Text(f"warning: {warning}", style="yellow"))
+    if asked.sidecar is not None and asked.sidecar.entries:
+        beside = f"{len(asked.sidecar.entries)} exact strings, {asked.sidecar.num_tokens} tokens"
+        console.print(Text(f"  beside   {beside} as text (--sidecar 0 for none)"))
+    for doubt in asked.doubts:
+        console.print(Text(f"doubt: {_doubt(doubt, document)}", style="yellow"))
+
+
+def _doubt(doubt: "Doubt", document: "Document") -> str:
+    nearest = ""
+    if doubt.nearest:
+        place = document.place_of(doubt.span[0])
+        nearest = f"; nearest is {doubt.nearest}" + (f" ({place})" if place else "")
+    return f"{doubt.text} stands nowhere in the text: misread, or worked out{nearest}."
 
 
 def probe(

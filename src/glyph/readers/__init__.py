@@ -23,8 +23,8 @@ NANO_PRESETS = ("nano", "nano-dense")
 """Presets of the styles that the nano reader was trained on."""
 
 _OPTIONS = {
-    "nano": ("threads", "on_text", "on_page"),
-    "ocr": ("threads", "on_page"),
+    "nano": ("threads", "on_text", "on_page", "cache"),
+    "ocr": ("threads", "on_page", "cache"),
     "openai": ("base_url", "api_key", "timeout_s", "on_text", "client"),
 }
 
@@ -35,8 +35,9 @@ def open_reader(spec: str, **options: Any) -> Reader:
     Args:
         spec: `ocr`; `nano`, or `nano:FOLDER` for another model folder; or `openai:MODEL` for a
             model behind an OpenAI-compatible endpoint.
-        options: Of `ocr`: `threads`, `on_page`. Of `nano`: `threads`, `on_text`, `on_page`. Of
-            `openai`: `base_url`, `api_key`, `timeout_s`, `on_text`, `client`.
+        options: Of `ocr`: `threads`, `on_page`, `cache`. Of `nano`: `threads`, `on_text`,
+            `on_page`, `cache`. Of `openai`: `base_url`, `api_key`, `timeout_s`, `on_text`,
+            `client`.
 
     Raises:
         ConfigError: The name or an option is not known, or the model is not named.

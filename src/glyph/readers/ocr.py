@@ -11,7 +11,6 @@ in its alphabet: on such pages it returns wrong letters with low confidence.
 import importlib
 import importlib.util
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from PIL import Image
 from glyph.errors import ConfigError, ReaderError
 from glyph.pages import Page
 from glyph.readers.extract import extract_answer, has_definite_answer
+from glyph.readers.memory import Memory, Remembered
 from glyph.readers.passages import is_wide
 from glyph.readers.protocol import Answer, ReadLine, Request, Transcript, Usage
 from glyph.readers.textlines import TextLine, find_lines, ink_of, line_ink
@@ -46,7 +46,9 @@ WIDE_GAP_LINES = 2.5
 """Blank, in line heights, at which a line is read in two pieces: table cells, aligned comments."""
 
 PAD_PX = 2
-CACHE_PAGES = 256
+
+READS_AS = 1
+"""Raised when this file reads the same pixels otherwise than before."""
 
 
 class OcrReader:
@@ -59,13 +61,17 @@ class OcrReader:
     name = "ocr"
 
     def __init__(
-        self, threads: int | None = None, on_page: Callable[[int, int], None] | None = None
+        self,
+        threads: int | None = None,
+        on_page: Callable[[int, int], None] | None = None,
+        cache: Path | None = None,
     ):
         """Load the recogniser.
 
         Args:
             threads: Threads of one recognition; None uses every core.
             on_page: Called with the number of pages read and of all pages, after each page.
+            cache: Folder where pages that were read are remembered; None forgets them.
 
         Raises:
             ConfigError: `threads` is below 1.
@@ -75,7 +81,7 @@ class OcrReader:
             raise ConfigError(f"threads is {threads}; at least 1 is accepted, or None for all.")
         self._recogniser = _Recogniser(threads)
         self._on_page = on_page
-        self._transcripts: OrderedDict[str, Transcript] = OrderedDict()
+        self._memory = Memory(f"ocr {READS_AS} {_weights_path().name}", cache)
 
     def answer(self, request: Request) -> Answer:
         """Read the pages in order and answer from what was read.
@@ -116,14 +122,11 @@ class OcrReader:
         Args:
             page: Any page; only its pixels are looked at.
         """
-        known = self._transcripts.get(page.digest)
+        known = self._memory.get(page.digest)
         if known is None:
-            known = self._read(page)
-            self._transcripts[page.digest] = known
-            if len(self._transcripts) > CACHE_PAGES:
-                self._transcripts.popitem(last=False)
-        self._transcripts.move_to_end(page.digest)
-        return known
+            known = Remembered(self._read(page))
+            self._memory.put(page.digest, known)
+        return known.transcript
 
     def _read(self, page: Page) -> Transcript:
         ink_HW = ink_of(page.gray())

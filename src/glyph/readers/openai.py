@@ -64,7 +64,10 @@ class OpenAIReader:
 
     Attributes:
         name: `openai:` and the model.
+        takes_sidecar: It is given exact strings as text beside the pages.
     """
+
+    takes_sidecar = True
 
     def __init__(
         self,

@@ -67,6 +67,16 @@ def read_card(folder: Path, spec: NanoSpec) -> ReaderCard:
     return card
 
 
+def model_digest(folder: Path) -> str:
+    """Return the digest of a model folder's weights and card: what it reads depends on them."""
+    sha = hashlib.sha256()
+    for path in sorted(folder.glob("*")):
+        if path.suffix in (".safetensors", ".json", ".onnx"):
+            sha.update(f"{path.name} {path.stat().st_size}\n".encode())
+            sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
 def spec_digest(spec: NanoSpec, style: str) -> str:
     """Return the digest of everything that weights depend on; comments do not count."""
     values = {

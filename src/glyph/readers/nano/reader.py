@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from glyph.errors import ConfigError, ReaderError
 from glyph.pages import Box, Page
 from glyph.readers.extract import NOT_FOUND, Extraction, extract_answer
 from glyph.readers.keys import find_key
-from glyph.readers.nano.card import read_card
+from glyph.readers.memory import Memory, Remembered
+from glyph.readers.nano.card import model_digest, read_card
 from glyph.readers.nano.decoding import ask_pages
 from glyph.readers.nano.network import Network
 from glyph.readers.nano.prompts import Prompt, key_prompt
@@ -76,6 +78,7 @@ class NanoReader:
         threads: int | None = None,
         on_text: Callable[[str], None] | None = None,
         on_page: Callable[[int, int], None] | None = None,
+        cache: Path | None = None,
     ):
         """Load a model.
 
@@ -84,9 +87,10 @@ class NanoReader:
             threads: Threads of one run; None uses every core.
             on_text: Called with the answer, as soon as it is certain.
             on_page: Called with the number of pages read and of all pages.
+            cache: Folder where pages that were read are remembered; None forgets them.
 
         Raises:
-            ConfigError: `threads` is below 1.
+            ConfigError: `threads` is below 1, or the cache cannot be used.
             ReaderError: No model is there, or a package is missing.
         """
         if threads is not None and threads < 1:
@@ -98,6 +102,7 @@ class NanoReader:
         self.lines_preset = "nano"
         self.network = Network(folder, spec, threads)
         self.scanner = Scanner(self.network, load_heads(folder, spec), self.card.page_sizes_px)
+        self._memory = Memory(f"nano {model_digest(folder)}", cache) if cache else None
         self._on_text = on_text
         self._on_page = on_page
 
@@ -167,20 +172,49 @@ class NanoReader:
 
     def _read_all(self, request: Request, question: Question, work: _Work) -> None:
         """Read every page aloud, and ask those the language model knows."""
-        for group in self.scanner.scan(request.pages):
-            first = len(work.transcripts)
-            work.transcripts += [scan.transcript for scan in group]
-            work.visual_tokens += sum(len(scan.token_TD) for scan in group)
-            asked = [first + k for k, scan in enumerate(group) if self._can_ask(question, scan)]
-            if asked:
-                scans = [group[index - first] for index in asked]
-                self._ask(question, asked, scans, request.max_answer_tokens, work)
-            if self._on_page is not None:
-                self._on_page(len(work.transcripts), len(request.pages))
+        for known, run in groupby(request.pages, key=lambda page: self._recall(question, page)):
+            if known is not None:
+                for _ in run:
+                    work.transcripts.append(known.transcript)
+                    work.visual_tokens += known.visual_tokens
+                self._tell(request, work)
+                continue
+            for group in self.scanner.scan(list(run)):
+                self._read_group(request, question, group, work)
+                self._tell(request, work)
+
+    def _read_group(
+        self, request: Request, question: Question, group: Sequence[Scan], work: _Work
+    ) -> None:
+        first = len(work.transcripts)
+        work.transcripts += [scan.transcript for scan in group]
+        work.visual_tokens += sum(len(scan.token_TD) for scan in group)
+        if self._memory is not None:
+            for page, scan in zip(request.pages[first:], group, strict=False):
+                seen = Remembered(scan.transcript, scan.style.name, len(scan.token_TD))
+                self._memory.put(page.digest, seen)
+        asked = [first + k for k, scan in enumerate(group) if self._can_ask(question, scan)]
+        if asked:
+            scans = [group[index - first] for index in asked]
+            self._ask(question, asked, scans, request.max_answer_tokens, work)
+
+    def _recall(self, question: Question, page: Page) -> Remembered | None:
+        """Return a page as it was read before, unless the language model must see it itself."""
+        known = self._memory.get(page.digest) if self._memory is not None else None
+        if known is not None and self._is_learned(question) and known.style == self.card.style:
+            return None
+        return known
+
+    def _tell(self, request: Request, work: _Work) -> None:
+        if self._on_page is not None:
+            self._on_page(len(work.transcripts), len(request.pages))
+
+    def _is_learned(self, question: Question) -> bool:
+        return question.kind in self.card.tasks and question.kind in ("lookup", "needle")
 
     def _can_ask(self, question: Question, scan: Scan) -> bool:
-        is_learned = question.kind in self.card.tasks and question.kind in ("lookup", "needle")
-        return is_learned and scan.style.name == self.card.style and scan.is_trained_size
+        is_of_style = scan.style.name == self.card.style and scan.is_trained_size
+        return is_of_style and self._is_learned(question)
 
     def _ask(
         self,
