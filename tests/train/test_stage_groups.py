@@ -147,7 +147,8 @@ def slow_loss(trainer: GroupTrainer, batch: dict[str, Any], model: Any) -> torch
             clipped = ratio.clamp(1 - LOW, 1 + HIGH)
             gain = torch.minimum(ratio * advantage, clipped * advantage)
             back = float(batch["ref_per_token_logps"][n, t]) - log_prob
-            total = total - gain + BETA * (torch.exp(back) - back - 1)
+            # The ratio makes the slope of the estimate that of the divergence itself.
+            total = total - gain + BETA * ratio * (torch.exp(back) - back - 1)
             tokens += 1
     return total / tokens
 

@@ -60,11 +60,12 @@ FlopsOption = Annotated[
 
 def add_stages(app: typer.Typer) -> None:
     """Add one verb for each stage."""
-    for stage, text in (
-        ("cpt", "Continual pre-training: transcribe pages, go on with them."),
-        ("sft", "Supervised fine-tuning: think about pages, then answer."),
-        ("grpo", "Reinforcement learning: answers in groups, judged against each other."),
-    ):
+    stages: dict[Stage, str] = {
+        "cpt": "Continual pre-training: transcribe pages, go on with them.",
+        "sft": "Supervised fine-tuning: think about pages, then answer.",
+        "grpo": "Reinforcement learning: answers in groups, judged against each other.",
+    }
+    for stage, text in stages.items():
         example = f"glyph train {stage} --config nano --data books --out runs/{stage}"
         if stage != "cpt":
             example += f" --start runs/{'cpt' if stage == 'sft' else 'sft'}/model"

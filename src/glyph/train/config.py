@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, cast, get_args
 
 from glyph.errors import ConfigError, nearest
 
@@ -313,10 +313,10 @@ def _read(table: Mapping[str, Any], kind: type[Section], name: str) -> Section:
 def _typed(value: Any, default: Any, what: str) -> Any:
     """Return a value as the type of its default; a number may be written without a point."""
     if isinstance(default, tuple):
-        is_pair = isinstance(value, list) and len(value) == len(default)  # pyright: ignore[reportUnknownArgumentType]
-        if not is_pair:
-            raise ConfigError(f"{what} is {value!r}; give {len(default)} numbers.")
-        return tuple(float(one) for one in value)
+        numbers = cast("list[Any]", value) if isinstance(value, list) else []
+        if len(numbers) != 2:
+            raise ConfigError(f"{what} is {value!r}; give 2 numbers.")
+        return tuple(float(one) for one in numbers)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default):

@@ -57,7 +57,7 @@ class Judge:
             asked: Question, expected answers and the answer given.
         """
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda one: self.verdict(*one), asked))
+            return list(pool.map(self.verdict, *zip(*asked, strict=True))) if asked else []
 
     def verdict(self, question: str, answers: Sequence[str], answer: str) -> str | None:
         """Return the judge's words on an answer, or None."""

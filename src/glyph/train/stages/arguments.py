@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig
-from trl import GRPOConfig, SFTConfig
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.sft_config import SFTConfig
 
 from glyph.errors import ConfigError
 from glyph.train.config import GrpoConfig, ModelConfig, Stage, StageConfig, TrainConfig
@@ -114,6 +115,7 @@ def _grpo(settings: GrpoConfig) -> dict[str, Any]:
         "epsilon": settings.epsilon_low,
         "epsilon_high": settings.epsilon_high,
         "beta": settings.beta,
+        "use_bias_correction_kl": True,
         "temperature": settings.temperature,
         "max_completion_length": settings.max_response_tokens,
         "loss_type": "dapo",

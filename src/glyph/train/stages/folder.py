@@ -9,7 +9,7 @@ OUT/training.json     what decided the run
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ RECORD, METRICS, MODEL, LOCK = "training.json", "metrics.jsonl", "model", ".lock
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Generator[None]:
     """Hold an output folder for one run.
 
     Raises:

@@ -158,6 +158,6 @@ def _measured_flops() -> float:
     left, right = torch.rand(side, side), torch.rand(side, side)
     count, begin = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - begin) < PROBE_S or not count:
-        left @ right
+        torch.mm(left, right)
         count += 1
     return count * 2 * side**3 / elapsed

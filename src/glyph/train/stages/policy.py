@@ -65,14 +65,15 @@ class Policy:
         said: list[str] = []
         for start in range(0, len(samples), at_once):
             turns = [self.messages(sample)[0] for sample in samples[start : start + at_once]]
-            inputs = self.processor.apply_chat_template(
+            inputs: Any = self.processor.apply_chat_template(
                 turns,
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=True,
                 return_tensors="pt",
                 processor_kwargs={"padding": True},
-            ).to(self.model.device)
+            )
+            inputs = inputs.to(self.model.device)
             ids_BL = self.model.generate(**inputs, max_new_tokens=max_tokens, do_sample=False)
             said += self.processor.batch_decode(ids_BL[:, inputs["input_ids"].shape[1] :])
         self.model.train(was_training)

@@ -59,7 +59,9 @@ class PageProcessor(Glm4vProcessor):
 class NanoProcessor(PageProcessor):
     """The nano reader's processor: thoughts are marked by two words of its own vocabulary."""
 
-    def __call__(self, images: Any = None, text: Any = None, **kwargs: Any) -> Any:
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, images: Any = None, text: Any = None, **kwargs: Any
+    ) -> Any:
         """Return tensors of texts and their pages."""
         if isinstance(text, str):
             text = _with_words(text)

@@ -7,6 +7,7 @@ config ──► policy, samples ──► TRL's trainer ──► checkpoints, 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
 
+import logging
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -197,6 +198,8 @@ def _outcome(out: Path, steps: int, seconds: float) -> Outcome:
 def _quiet() -> None:
     """Leave the terminal to the progress bar and to errors."""
     transformers.logging.set_verbosity_error()
+    # It prints whole rows, pages and all, where a reward is unknown.
+    logging.getLogger("trl").setLevel(logging.ERROR)
     transformers.logging.disable_progress_bar()
     import datasets
 

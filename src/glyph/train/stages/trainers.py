@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from trl import GRPOTrainer, SFTTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.sft_trainer import SFTTrainer
 
 from glyph.errors import TrainingError
 from glyph.train.stages.groups import live_responses
@@ -83,7 +84,8 @@ class GroupTrainer(_Careful, GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        if not self.model.training or not self.drop_degenerate:
+        model: Any = self.model
+        if not model.training or not self.drop_degenerate:
             return batch
         live_N = live_responses(total_rewards(self._reward_NF, self.reward_weights), self._size)
         count = len(batch["completion_mask"])
@@ -98,7 +100,7 @@ class GroupTrainer(_Careful, GRPOTrainer):
 
     @property
     def _size(self) -> int:
-        return int(self.num_generations)
+        return int(self.num_generations or 1)
 
 
 def total_rewards(reward_NF: torch.Tensor, weight_F: torch.Tensor) -> torch.Tensor:
