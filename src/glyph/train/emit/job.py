@@ -193,13 +193,12 @@ def to_toml(tables: Mapping[str, Any], path: str = "") -> str:
     """Return tables as TOML, values before the tables inside them.
 
     Example:
-        >>> print(to_toml({"sft": {"steps": 3, "families": {"ocr": 1.0}}}))
+        >>> print(to_toml({"sft": {"steps": 3, "families": {"ocr": 1.0}}}).strip())
         [sft]
         steps = 3
         <BLANKLINE>
         [sft.families]
         ocr = 1.0
-        <BLANKLINE>
     """
     inner = {
         key: cast("Mapping[str, Any]", value)
