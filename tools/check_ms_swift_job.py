@@ -34,6 +34,8 @@ def main(job: Path) -> int:
     report = {"verb": verb, "num_flags": sum(word.startswith("--") for word in flags)}
     report["refused"] = refused(verb, flags)
     report |= samples(flags)
+    if verb == "rlhf":
+        report |= rewards(flags)
     import swift
 
     print(json.dumps({"ms_swift": swift.__version__, **report}, indent=2))
@@ -70,9 +72,9 @@ def refused(verb: str, flags: list[str]) -> list[str]:
 
 def samples(flags: list[str]) -> dict:
     """Load the samples with ms-swift and open every page as its template does."""
+    from PIL import Image
     from swift.dataset import load_dataset
     from swift.template.vision_utils import load_file
-    from PIL import Image
 
     files = values(flags, "--dataset")
     data, _ = load_dataset(files, split_dataset_ratio=0.0, strict=True, num_proc=1)
@@ -85,9 +87,32 @@ def samples(flags: list[str]) -> dict:
         num_pages += len(pages)
         for page in pages:
             page.load()
-        if marks != len(pages) or roles != ["user", "assistant"] or not row["messages"][1]["content"]:
+        if (
+            marks != len(pages)
+            or roles != ["user", "assistant"]
+            or not row["messages"][1]["content"]
+        ):
             wrong.append(number)
     return {"files": len(files), "rows": len(data), "pages": num_pages, "wrong_rows": wrong}
+
+
+def rewards(flags: list[str]) -> dict:
+    """Load the job's rewards as a plugin and let them judge a right and a wrong answer."""
+    from swift.rewards import orms
+    from swift.utils import import_external_file
+
+    for plugin in values(flags, "--external_plugins"):
+        import_external_file(plugin)
+    (name,) = values(flags, "--reward_funcs")
+    right, wrong = orms[name]()(
+        completions=["<think>as it stands</think>4821", "<think>as it stands</think>7777"],
+        solution=["4821", "4821"],
+        answers=[["4821"], ["4821"]],
+        reward=["match", "match"],
+        messages=[[{"role": "user", "content": "Which?"}]] * 2,
+        id=["0", "0"],
+    )
+    return {"reward_of_right": right, "reward_of_wrong": wrong}
 
 
 def values(flags: list[str], name: str) -> list[str]:

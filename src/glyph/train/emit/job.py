@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from glyph.errors import ConfigError, TrainingError
 from glyph.output import write_atomically
@@ -175,19 +176,35 @@ def rewards_json(order: Order) -> str:
     return json.dumps(asdict(order.config.rewards), indent=4)
 
 
+def filled(template: str, **values: str) -> str:
+    """Return a template of this folder with each `@NAME@` replaced by its value.
+
+    The name stands at the depth that the lines of its value are to have.
+    """
+    text = (resources.files("glyph.train.emit") / template).read_text("utf-8")
+    for name, value in values.items():
+        before = text.partition(f"@{name}@")[0].rpartition("\n")[2]
+        depth = len(before) - len(before.lstrip(" "))
+        text = text.replace(f"@{name}@", value.replace("\n", "\n" + " " * depth))
+    return text
+
+
 def to_toml(tables: Mapping[str, Any], path: str = "") -> str:
     """Return tables as TOML, values before the tables inside them.
 
     Example:
-        >>> print(to_toml({"sft": {"steps": 3, "families": {"ocr": 1.0}}}))
+        >>> print(to_toml({"sft": {"steps": 3, "families": {"ocr": 1.0}}}).strip())
         [sft]
         steps = 3
         <BLANKLINE>
         [sft.families]
         ocr = 1.0
-        <BLANKLINE>
     """
-    inner = {key: value for key, value in tables.items() if isinstance(value, Mapping)}
+    inner = {
+        key: cast("Mapping[str, Any]", value)
+        for key, value in tables.items()
+        if isinstance(value, Mapping)
+    }
     # JSON writes strings, numbers, flags and lists exactly as TOML reads them.
     lines = [f"{key} = {json.dumps(tables[key])}" for key in tables if key not in inner]
     text = f"[{path}]\n" if path and lines else ""

@@ -1,24 +1,24 @@
 """Jobs for ms-swift: `swift pt`, `swift sft` and `swift rlhf` on one machine of several GPUs.
 
-Source: Glyph (arXiv 2510.17800), sections 3.3 to 3.6 and appendix B, for the numbers; ms-swift 4.6.0
-for the flags. Its defaults that differ from the paper's are all written out.
+Source: Glyph (arXiv 2510.17800), sections 3.3 to 3.6 and appendix B, for the numbers; ms-swift
+4.6.0 for the flags. Its defaults that differ from the paper's are all written out.
 """
 
 import json
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from glyph.errors import ConfigError
 from glyph.train.config import GrpoConfig, StageConfig
-from glyph.train.emit.job import Job, Order, rewards_json
+from glyph.train.emit.job import Job, Order, filled, rewards_json
 
 VERSION = "4.6.0"
 VERBS = {"cpt": "pt", "sft": "sft", "grpo": "rlhf"}
 LONG_TOKENS = 65_536
 RESAMPLES = 3
-REQUIREMENTS = f"""# For a machine with CUDA, in an environment of its own: ms-swift pins trl below 1 and
-# transformers below 5.20, so it cannot live beside glyph-context[train].
+REQUIREMENTS = f"""# For a machine with CUDA, in an environment of its own: ms-swift pins trl
+# below 1 and transformers below 5.20, so it cannot live beside glyph-context[train].
 ms-swift=={VERSION}
 glyph-context
 rapidfuzz
@@ -76,71 +76,6 @@ set -euo pipefail
 cd "$(dirname "$0")"
 {command}
 """
-PLUGIN = '''"""Rewards of Glyph for ms-swift: loaded with --external_plugins, named with --reward_funcs."""
-
-from collections import defaultdict
-
-from glyph.train.config import RewardsConfig
-from glyph.train.judge import Judge
-from glyph.train.rewards import score, take_apart
-from swift.rewards import ORM, orms
-
-WEIGHTS = RewardsConfig(
-    **{weights}
-)
-
-
-class GlyphReward(ORM):
-    """The weighted sum of the parts of a reward that apply to a sample."""
-
-    def __init__(self, args=None, **kwargs):
-        super().__init__(args, **kwargs)
-        self._judge = Judge(WEIGHTS) if WEIGHTS.judge_url else None
-
-    def __call__(self, completions, solution, answers, reward, messages, id, **columns):
-        totals = []
-        for k, text in enumerate(completions):
-            verdict = self._verdict(reward[k], messages[k], answers[k], text)
-            totals.append(
-                score(
-                    text,
-                    kind=reward[k],
-                    answers=answers[k],
-                    truth=solution[k],
-                    weights=WEIGHTS,
-                    verdict=verdict,
-                ).total
-            )
-        return _filled(totals, id)
-
-    def _verdict(self, kind, messages, answers, text):
-        if kind != "judge" or self._judge is None:
-            return None
-        question = next(turn["content"] for turn in messages if turn["role"] == "user")
-        return self._judge.verdict(question, answers, take_apart(text).answer)
-
-
-def _filled(totals, ids):
-    """ms-swift counts a missing reward as 0; the mean of its group teaches nothing instead."""
-    known = defaultdict(list)
-    for total, name in zip(totals, ids):
-        if total is not None:
-            known[name].append(total)
-    everything = [total for group in known.values() for total in group]
-    return [
-        total
-        if total is not None
-        else _mean(known[name] or everything)
-        for total, name in zip(totals, ids)
-    ]
-
-
-def _mean(values):
-    return sum(values) / len(values) if values else float("nan")
-
-
-orms["glyph"] = GlyphReward
-'''
 README = """# {title}
 
 Written by `glyph train emit`; nothing here was run on a GPU by the one who wrote it.
@@ -148,7 +83,8 @@ Written by `glyph train emit`; nothing here was run on a GPU by the one who wrot
 1. An environment of its own: `pip install -r requirements.txt`.
 2. Samples: `SOURCES=/folder/of/texts ./make_data.sh` writes {num_samples:,} of them into `data`.
 3. Weights: the job begins with `{model}`{before}.
-4. `./run.sh` trains; more flags may follow it, such as `--resume_from_checkpoint output/checkpoint-200`.
+4. `./run.sh` trains; more flags may follow it, such as
+   `--resume_from_checkpoint output/checkpoint-200`.
 
 | what | value |
 |---|---|
@@ -186,7 +122,7 @@ def swift_job(order: Order) -> Job:
         "README.md": _readme(order, settings, title),
     }
     if order.stage == "grpo":
-        files["glyph_reward.py"] = PLUGIN.replace("{weights}", _python(rewards_json(order)))
+        files["glyph_reward.py"] = filled("swift_reward.py.in", WEIGHTS=rewards_json(order))
     return Job(order, files, flags)
 
 
@@ -243,8 +179,8 @@ def as_shell(flags: Mapping[str, Any]) -> str:
     """Return flags as lines of a shell command; patterns of files are left to the shell."""
     lines: list[str] = []
     for name, value in flags.items():
-        values = value if isinstance(value, list) else [value]
-        words = " ".join(_word(one) for one in values)  # pyright: ignore[reportUnknownVariableType]
+        values = cast("list[Any]", value) if isinstance(value, list) else [value]
+        words = " ".join(_word(one) for one in values)
         lines.append(f"  --{name} {words}")
     return " \\\n".join(lines)
 
@@ -343,8 +279,3 @@ def _readme(order: Order, settings: StageConfig, title: str) -> str:
         least=settings.min_learning_rate,
         warmup=settings.warmup_steps,
     )
-
-
-def _python(text: str) -> str:
-    """Return the JSON of numbers and strings as Python, indented for its place."""
-    return text.replace("\n", "\n    ")

@@ -1,11 +1,10 @@
 """Jobs for TRL: one script that trains LoRA adapters on one GPU."""
 
 import json
-from importlib import resources
 from typing import Any
 
 from glyph.train.config import GrpoConfig, StageConfig
-from glyph.train.emit.job import Job, Order, rewards_json
+from glyph.train.emit.job import Job, Order, filled, rewards_json
 from glyph.train.emit.swift import MAKE_DATA
 
 VERSION = "1.16.0"
@@ -32,8 +31,8 @@ Written by `glyph train emit`; nothing here was run on a GPU by the one who wrot
 2. `SOURCES=/folder/of/texts ./make_data.sh` writes {num_samples:,} samples into `data`.
 3. `./run.sh` trains adapters of rank {rank}; `./run.sh --resume` goes on after the last checkpoint.
 
-A single GPU holds no context of {visual:,} visual tokens with a model of 9B; lower max_visual_tokens
-in `config.toml` to what it holds before making samples.
+A single GPU holds no context of {visual:,} visual tokens with a model of 9B; lower
+max_visual_tokens in `config.toml` to what it holds before making samples.
 """
 
 
@@ -41,11 +40,9 @@ def trl_job(order: Order) -> Job:
     """Return the job of a stage for TRL."""
     settings = trl_settings(order)
     title = f"{order.stage.upper()} of {order.model} by TRL {VERSION}, LoRA on one GPU"
-    script = (resources.files("glyph.train.emit") / "trl_script.py.in").read_text("utf-8")
     text = json.dumps(settings, indent=1)
-    script = script.replace("@TITLE@", title).replace("@SETTINGS@", text)
     files = {
-        "train.py": script,
+        "train.py": filled("trl_script.py.in", TITLE=title, SETTINGS=text),
         "run.sh": RUN.format(title=title),
         "make_data.sh": MAKE_DATA.format(command=order.data_command("parquet")),
         "requirements.txt": REQUIREMENTS,

@@ -1,6 +1,7 @@
 """Jobs for verl: GRPO by its PPO trainer, rollouts by vLLM, on one machine of several GPUs.
 
-Source: Glyph (arXiv 2510.17800), section 3.6 and appendix B, for the numbers; verl 0.9.1 for the keys.
+Source: Glyph (arXiv 2510.17800), section 3.6 and appendix B, for the numbers; verl 0.9.1 for the
+keys.
 """
 
 import json
@@ -9,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from glyph.train.config import GrpoConfig
-from glyph.train.emit.job import Job, Order, rewards_json
+from glyph.train.emit.job import Job, Order, filled, rewards_json
 from glyph.train.emit.swift import MAKE_DATA
 
 VERSION = "0.9.1"
 FILL_BATCHES = 4
-REQUIREMENTS = f"""# For a machine with CUDA, in an environment of its own: verl pins transformers below 5.11, so
-# it cannot live beside glyph-context[train].
+REQUIREMENTS = f"""# For a machine with CUDA, in an environment of its own: verl pins
+# transformers below 5.11, so it cannot live beside glyph-context[train].
 verl[vllm]=={VERSION}
 glyph-context
 rapidfuzz
@@ -33,37 +34,6 @@ python3 -m verl.trainer.main_ppo \\
 {overrides} \\
   "$@"
 """
-REWARD = '''"""Rewards of Glyph for verl: custom_reward_function."""
-
-from glyph.train.config import RewardsConfig
-from glyph.train.judge import Judge
-from glyph.train.rewards import score, take_apart
-
-WEIGHTS = RewardsConfig(
-    **{weights}
-)
-JUDGE = Judge(WEIGHTS) if WEIGHTS.judge_url else None
-
-
-def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
-    """Return what a response is worth; a judge that cannot be asked ends the run, which resumes."""
-    answers = list(extra_info["answers"])
-    verdict = None
-    if extra_info["reward"] == "judge" and JUDGE is not None:
-        answer = take_apart(solution_str).answer
-        verdict = JUDGE.verdict(extra_info["question"], answers, answer)
-    total = score(
-        solution_str,
-        kind=extra_info["reward"],
-        answers=answers,
-        truth=ground_truth,
-        weights=WEIGHTS,
-        verdict=verdict,
-    ).total
-    if total is None:
-        raise RuntimeError(f"no reward for sample {extra_info['id']}: the judge gave no verdict")
-    return total
-'''
 README = """# {title}
 
 Written by `glyph train emit`; nothing here was run on a GPU by the one who wrote it.
@@ -82,9 +52,7 @@ def verl_job(order: Order) -> Job:
     files = {
         "run.sh": RUN.format(title=title, overrides=_as_shell(overrides)),
         "make_data.sh": MAKE_DATA.format(command=order.data_command("verl")),
-        "glyph_reward.py": REWARD.replace(
-            "{weights}", rewards_json(order).replace("\n", "\n    ")
-        ),
+        "glyph_reward.py": filled("verl_reward.py.in", WEIGHTS=rewards_json(order)),
         "requirements.txt": REQUIREMENTS,
         "README.md": README.format(title=title, num_samples=order.num_samples, model=order.model),
     }

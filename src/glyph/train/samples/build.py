@@ -4,8 +4,10 @@ Sample number k of a seed depends on the seed, k, the sources and the settings o
 again, from the next number of its own stream of chance, when what was drawn does not fit.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -121,9 +123,8 @@ class SampleMaker:
 
     def _family(self, rng: np.random.Generator, split: Split) -> str:
         stock = self._stock[split]
-        bounds = np.cumsum(stock.shares)
-        drawn = rng.random() * bounds[-1]
-        return stock.families[int(np.searchsorted(bounds, drawn, side="right"))]
+        bounds = list(accumulate(stock.shares))
+        return stock.families[bisect_right(bounds, rng.random() * bounds[-1])]
 
     def _desk(self, rng: np.random.Generator, split: Split) -> Desk:
         data, stock = self._data, self._stock[split]

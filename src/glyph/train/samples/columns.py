@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,14 +26,13 @@ def arrow() -> Any:
         TrainingError: It is not installed.
     """
     try:
-        import pyarrow
+        pyarrow = import_module("pyarrow")
+        import_module("pyarrow.parquet")
     except ImportError:
         raise TrainingError(
             "samples are kept in Parquet files, for which pyarrow is missing. Install it with: "
             "pip install 'glyph-context[train]'"
         ) from None
-    import pyarrow.parquet
-
     return pyarrow
 
 
@@ -100,5 +100,6 @@ def read_file(path: Path) -> Iterator[Sample]:
 
 
 def _sample(row: dict[str, Any]) -> Sample:
-    images = tuple(image["bytes"] for image in row[IMAGES])
-    return Sample(**{**row, IMAGES: images, "answers": tuple(row["answers"])})
+    row[IMAGES] = tuple(image["bytes"] for image in row[IMAGES])
+    row["answers"] = tuple(row["answers"])
+    return Sample(**row)

@@ -265,7 +265,9 @@ class Desk:
         )
 
     def show(self, text: str) -> Shown | None:
-        """Return a text as pages; None when they are over the budget."""
+        """Return a text as pages; None when there are none, or they are over the budget."""
+        if not text.strip():
+            return None
         shown = show(text, self.look)
         return shown if self.fits(shown) else None
 

@@ -151,9 +151,9 @@ def _articles(path: str) -> list[Fields]:
         raise DocumentError(f"{path} is no JSON ({error}).") from None
     try:
         if isinstance(tree, dict):
-            articles = [_squad_article(entry) for entry in tree["data"]]
+            articles = [_squad_article(entry) for entry in cast("Fields", tree)["data"]]
         else:
-            articles = [_hotpot_article(entry) for entry in tree]
+            articles = [_hotpot_article(entry) for entry in cast("list[Any]", tree)]
     except (KeyError, TypeError, ValueError, IndexError):
         raise DocumentError(
             f"{path} is JSON, but neither in the form of SQuAD (data, paragraphs, context, qas) "

@@ -12,7 +12,7 @@ aside and renamed. One process at a time may write to a folder.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -72,10 +72,7 @@ class Run:
             "block_samples": self.block_samples,
             "data": json.loads(json.dumps(self.data.to_dict())),
             "sources": self.sources.digest,
-            # Fonts that are not installed are never drawn.
-            "fonts": hashlib.sha256(" ".join(sorted(installed_families())).encode()).hexdigest()[
-                :16
-            ],
+            "fonts": _fonts_digest(),
         }
 
     def blocks(self) -> list[tuple[int, int, int]]:
@@ -141,12 +138,11 @@ def write(
         settings = {**run.settings(), "complete": False}
         _write_json(out / MANIFEST, {**settings, "sources": as_json(run.sources)})
         done = {block.number: block for block in _finished(run, out)}
-        told = on_samples or (lambda _: None)
-        told(sum(block.stop - block.start for block in done.values()))
+        _tell(on_samples, done.values())
         missing = [entry for entry in run.blocks() if entry[0] not in done]
         for block in _made(run, out, missing, workers):
             done[block.number] = block
-            told(sum(block.stop - block.start for block in done.values()))
+            _tell(on_samples, done.values())
         manifest = {
             **settings,
             "complete": True,
@@ -245,7 +241,7 @@ def _write_block(run: Run, out: Path, number: int, start: int, stop: int) -> Blo
     files = [out / split / name for split in SPLITS if counts[split]]
     num_bytes = sum(file.stat().st_size for file in files)
     block = Block(
-        number, start, stop, dict(counts), dict(sorted(families.items())), pages, visual_tokens,
+        number, start, stop, {**counts}, dict(sorted(families.items())), pages, visual_tokens,
         text_tokens, num_bytes,
     )  # fmt: skip
     _write_json(out / BLOCKS / f"{number:05d}.json", asdict(block))
@@ -290,6 +286,11 @@ def _finished(run: Run, out: Path) -> Iterator[Block]:
         files = [out / split / name for split in SPLITS if block.counts.get(split)]
         if (block.start, block.stop) == (start, stop) and all(file.is_file() for file in files):
             yield block
+
+
+def _tell(on_samples: Callable[[int], None] | None, blocks: Iterable[Block]) -> None:
+    if on_samples is not None:
+        on_samples(sum(block.stop - block.start for block in blocks))
 
 
 def _totals(blocks: Sequence[Block]) -> dict[str, Any]:
