@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from glyph.errors import GlyphError, UpstreamError
+from glyph.serve.expand.loop import DIALECTS, ExpandedReply
+from glyph.serve.expand.offer import Expander
 from glyph.serve.guard import MODE_HEADER, returned
 from glyph.serve.metrics import passage_of
 from glyph.serve.paging import PagedText
@@ -103,6 +105,7 @@ class Exchange:
             )
 
     async def _answer(self) -> None:
+        incoming: Incoming | None = None
         rewritten = Rewritten(self.call.body, self.report)
         if self.wire is not None:
             incoming = await self._read(self.wire)
@@ -111,8 +114,13 @@ class Exchange:
         self.report = rewritten.report
         upstream = self.gateway.router.pick(self.model)
         self.upstream = upstream.name
-        self.times_s.append(time.perf_counter())
-        reply = await upstream.send(replace(self.call, body=rewritten.body))
+        expander = self.gateway.expander
+        is_paged = self.report.action == "compressed"
+        if incoming is not None and expander is not None and is_paged:
+            reply = await self._expand(expander, upstream, incoming, rewritten)
+        else:
+            self.times_s.append(time.perf_counter())
+            reply = await upstream.send(replace(self.call, body=rewritten.body))
         reply = await self._fall_back(upstream, reply)
         self.times_s.append(time.perf_counter())
         try:
@@ -121,6 +129,8 @@ class Exchange:
             await asyncio.shield(reply.close())
 
     async def _read(self, wire: Wire) -> Incoming:
+        if (expander := self.gateway.expander) is not None and wire.name == "responses":
+            self.call = replace(self.call, body=expander.resumed(self.call.body))
         body, rules = self.call.body, self.gateway.rules
         if len(body) < self.gateway.inline_bytes:
             return read_request(body, wire, rules)
@@ -159,6 +169,38 @@ class Exchange:
             ledger.note(pages, as_pages=pages.key in sent)
         return done if done.report.action == "compressed" else replace(done, body=self.call.body)
 
+    async def _expand(
+        self, expander: Expander, upstream: Upstream, incoming: Incoming, done: Rewritten
+    ) -> Reply:
+        """Send the pages with the tools to read them; without, when those are refused."""
+
+        async def ask(body: bytes) -> Reply:
+            return await upstream.send(replace(self.call, body=body))
+
+        offered = expander.offered(incoming, done, upstream.name)
+        self.times_s.append(time.perf_counter())
+        if isinstance(offered, str):
+            self.report = replace(self.report, expand=offered)
+            return await ask(done.body)
+        self.report = replace(self.report, expand="offered")
+        desk = expander.desk(done, self._noted)
+        dialect = DIALECTS[incoming.wire.name]
+        reply = ExpandedReply(
+            await ask(offered), offered, ask, dialect, desk, on_renamed=expander.renamed
+        )
+        if reply.status not in REFUSED:
+            return reply
+        await reply.close()
+        self.report = replace(self.report, expand="refused")
+        plain = await ask(done.body)
+        if plain.status not in REFUSED:
+            expander.refused(upstream.name, self.model)
+        return plain
+
+    def _noted(self, tool: str) -> None:
+        self.gateway.metrics.read(tool)
+        self.report = replace(self.report, reads=self.report.reads + 1)
+
     async def _fall_back(self, upstream: Upstream, reply: Reply) -> Reply:
         """Send the original text, once, when pages were refused."""
         if self.report.action != "compressed" or reply.status not in REFUSED:
@@ -177,7 +219,7 @@ class Exchange:
             await self._whole(reply)
             return
         await self._begin(reply.status, returned(reply.headers, keep_length=not is_events))
-        usage = UsageStream(self.wire, self.report) if edits and self.wire else None
+        usage = UsageStream(self.wire, lambda: self.report) if edits and self.wire else None
         try:
             async for chunk in _edited(reply.chunks(), usage):
                 await self.send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -21,6 +21,7 @@ from glyph.errors import ConfigError
 from glyph.probe import POOR_WORDS
 from glyph.serve.cache import MIB, Ledger, PageCache
 from glyph.serve.exchange import BadRequestError, Exchange, mode_of
+from glyph.serve.expand.offer import Expander
 from glyph.serve.guard import TOKEN_COOKIE, Guard
 from glyph.serve.metrics import Metrics
 from glyph.serve.replies import error_body
@@ -87,6 +88,7 @@ class Gateway:
         guard: Who may come in.
         metrics: What is counted.
         legibility: Who can read.
+        expander: Lets models read pages as text; None offers nothing.
         dry_run: Decide and report, but change nothing.
         max_body_bytes: Largest request and largest answer that is edited.
         inline_bytes: Larger bodies are taken apart in a thread.
@@ -98,6 +100,7 @@ class Gateway:
     rules: Rules = field(default_factory=Rules)
     metrics: Metrics = field(default_factory=Metrics)
     legibility: Legibility = field(default_factory=Legibility)
+    expander: Expander | None = None
     dry_run: bool = False
     max_body_bytes: int = MAX_BODY_BYTES
     inline_bytes: int = MIB

@@ -5,6 +5,7 @@ of usage are looked at.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from glyph.serve.rewrite import Report
@@ -53,6 +54,8 @@ def report_headers(report: Report) -> RawHeaders:
         "reason": report.reason or "profitable",
         "ratio": f"{report.ratio:.2f}",
     }
+    if report.expand:
+        pairs["expand"] = report.expand
     if report.model:
         pairs["model"] = report.model
     if report.pages:
@@ -89,7 +92,13 @@ def with_usage(data: bytes, wire: Wire, report: Report) -> bytes:
 class UsageStream:
     """Puts `usage.glyph` into the events of a stream while it passes."""
 
-    def __init__(self, wire: Wire, report: Report):
+    def __init__(self, wire: Wire, report: Callable[[], Report]):
+        """Begin.
+
+        Args:
+            wire: The format.
+            report: Returns what was done so far.
+        """
         self._wire = wire
         self._report = report
         self._held = b""
@@ -115,4 +124,4 @@ class UsageStream:
         if not line.startswith(b"data:") or b'"usage"' not in line:
             return line
         data = line[5:].strip()
-        return line.replace(data, with_usage(data, self._wire, self._report), 1)
+        return line.replace(data, with_usage(data, self._wire, self._report()), 1)

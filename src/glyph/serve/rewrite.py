@@ -66,6 +66,9 @@ class Report:
         model: Canonical name of the token rule, "" when unknown.
         verdicts: One for each site.
         prices: Of the provider's prompt cache.
+        expand: Whether the model may read pages as text: `offered`, or why not; "" when that is
+            switched off.
+        reads: Pages and searches it has asked for so far.
     """
 
     action: Action
@@ -73,6 +76,8 @@ class Report:
     model: str = ""
     verdicts: tuple[Verdict, ...] = ()
     prices: CachePrices = NO_CACHE
+    expand: str = ""
+    reads: int = 0
 
     @property
     def text_tokens(self) -> int:
@@ -119,6 +124,7 @@ class Report:
                 }
                 for each in self.verdicts
             ],
+            **({"expand": self.expand, "reads": self.reads} if self.expand else {}),
         }
 
 
@@ -130,11 +136,13 @@ class Rewritten:
         body: What to send.
         report: What was done.
         documents: What became pages: site and pages, in order.
+        edits: What makes the body of the source.
     """
 
     body: bytes
     report: Report
     documents: tuple[tuple[Site, PagedText], ...] = ()
+    edits: tuple[Edit, ...] = ()
 
 
 def read_request(body: bytes, wire: Wire, rules: Rules) -> Incoming:
@@ -222,7 +230,7 @@ def rewrite(
     report = Report(action, reason, model.name, tuple(verdicts), prices)
     is_changed = action == "compressed"
     body = splice(incoming.source, edits) if is_changed else incoming.source.encode()
-    return Rewritten(body, report, tuple(chosen))
+    return Rewritten(body, report, tuple(chosen), tuple(edits))
 
 
 def framing(site: Site, pages: PagedText, marker: str) -> tuple[str, str]:
