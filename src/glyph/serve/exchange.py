@@ -160,6 +160,7 @@ class Exchange:
             gateway.rules,
             was_pages=ledger.was_pages,
             was_text=ledger.was_text,
+            prices=gateway.prices.of(self.model),
             dry_run=gateway.dry_run or self.mode == "dry-run",
         )
         sent = (

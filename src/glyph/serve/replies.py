@@ -49,6 +49,7 @@ def report_headers(report: Report) -> RawHeaders:
     """Return what the gateway says about a request in headers."""
     values = report.values()
     cold, warm = values["cost_cold"], values["cost_warm"]
+    unit = f" {values['cost_unit']}" if report.dollars is not None else ""
     pairs = {
         "action": report.action,
         "reason": report.reason or "profitable",
@@ -63,8 +64,8 @@ def report_headers(report: Report) -> RawHeaders:
             "original-tokens": str(report.text_tokens),
             "page-tokens": str(report.page_tokens),
             "pages": str(report.pages),
-            "cost-text": f"{cold['text']} cold, {warm['text']} warm",
-            "cost-pages": f"{cold['pages']} cold, {warm['pages']} warm",
+            "cost-text": f"{cold['text']} cold, {warm['text']} warm{unit}",
+            "cost-pages": f"{cold['pages']} cold, {warm['pages']} warm{unit}",
         }
     return [
         (f"x-glyph-{key}".encode(), value.encode("ascii", "replace"))

@@ -138,8 +138,7 @@ def summed(one: Any, two: Any) -> Any:
         return {key: summed(first.get(key), second.get(key)) for key in {**first, **second}}
     if _is_number(one) and _is_number(two):
         return one + two
-    later: Any = one if two is None else two
-    return later
+    return cast("Any", one if two is None else two)
 
 
 def _is_number(value: Any) -> bool:
