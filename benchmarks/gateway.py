@@ -108,6 +108,16 @@ async def streams(client: httpx2.AsyncClient, url: str, num: int, seconds: float
     return sum(await asyncio.gather(*(one() for _ in range(num))))
 
 
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds of the gateway and of its workers; other work does not count."""
+    pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    ticks = 0
+    for each in pids:
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def memory_mb(pid: int) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
@@ -122,18 +132,23 @@ async def measure(args: argparse.Namespace, direct: str, through: str, pid: int)
         await latency_ms(client, direct, short, 20)
         await latency_ms(client, through, short, 20)
         one, two = [], []
+        spent = cpu_s(pid)
         for _ in range(args.rounds):  # in turn, since other work shares the machine
             one += await latency_ms(client, direct, short, 50)
             two += await latency_ms(client, through, short, 50)
         p50 = statistics.median(two) - statistics.median(one)
-        print(f"pass-through: {statistics.median(one):.2f} ms direct, +{p50:.2f} ms p50")
+        spent = 1e3 * (cpu_s(pid) - spent) / len(two)
+        print(f"pass-through: {statistics.median(one):.2f} ms direct, +{p50:.2f} ms p50, "
+              f"{spent:.2f} ms of CPU in the gateway")  # fmt: skip
         text = WORDS * (args.tokens // 18)
         bodies = [body_of(f"{i} {text}") for i in range(args.documents)]
         await rate(client, through, [body_of(f"warm-up {i} {text}") for i in range(2)], 2)
-        cold = await rate(client, through, bodies, 4)
-        warm = await rate(client, through, bodies * args.repeats, 4)
-        size = len(text) / 1e3
-        print(f"documents of {size:.0f} kB: {cold:.1f} a second cold, {warm:.1f} warm")
+        for name, each in (("cold", bodies), ("warm", bodies * args.repeats)):
+            spent = cpu_s(pid)
+            found = await rate(client, through, each, 4)
+            spent = 1e3 * (cpu_s(pid) - spent) / len(each)
+            print(f"documents of {len(text) / 1e3:.0f} kB {name}: {found:.1f} a second, "
+                  f"{spent:.1f} ms of CPU each")  # fmt: skip
         before = memory_mb(pid)
         began = time.perf_counter()
         lost = await streams(client, through, args.streams, args.seconds)

@@ -153,16 +153,21 @@ class PageCache:
         """Bytes of pages in memory."""
         return self._used_bytes
 
-    async def get(self, text: str, spec: PageSpec) -> PagedText:
+    async def get(self, text: str, spec: PageSpec, digest: bytes = b"") -> PagedText:
         """Return the pages of a text.
 
         A caller that is cancelled leaves the work to the others who wait for it.
+
+        Args:
+            text: The text.
+            spec: How it becomes pages.
+            digest: Of the text, where it is known already.
 
         Raises:
             DocumentError: The text holds nothing to show.
             RenderError: Worker processes die over it.
         """
-        key = spec.key(text)
+        key = spec.key(text, digest)
         if (found := self._memory.get(key)) is not None:
             self._memory.move_to_end(key)
             self._on_event("memory")

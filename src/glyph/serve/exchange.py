@@ -147,12 +147,14 @@ class Exchange:
         if reason := gateway.legibility.reason_against(self.model, model.name):
             return replace(untouched, report=Report("passed", reason, model.name))
         spec = spec_of(model, gateway.rules)
-        texts = list(dict.fromkeys(site.text for site in incoming.sites if not site.keep))
+        wanted = {site.text: site.digest for site in incoming.sites if not site.keep}
         try:
-            made = await asyncio.gather(*(gateway.cache.get(text, spec) for text in texts))
+            made = await asyncio.gather(
+                *(gateway.cache.get(text, spec, digest) for text, digest in wanted.items())
+            )
         except GlyphError:
             return replace(untouched, report=Report("passed", "cannot-be-paged", model.name))
-        paged: dict[str, PagedText] = dict(zip(texts, made, strict=True))
+        paged: dict[str, PagedText] = dict(zip(wanted, made, strict=True))
         ledger = gateway.ledger
         done = rewrite(
             incoming,
@@ -219,19 +221,28 @@ class Exchange:
         if edits and not is_events:
             await self._whole(reply)
             return
-        await self._begin(reply.status, returned(reply.headers, keep_length=not is_events))
         usage = UsageStream(self.wire, lambda: self.report) if edits and self.wire else None
+        headers = returned(reply.headers, keep_length=not is_events)
+        left = _length_of(headers)
         try:
             async for chunk in _edited(reply.chunks(), usage):
-                await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
+                # The head waits for the first bytes: both leave as one piece, and an answer that
+                # fails before them fails with a status.
+                await self._begin(reply.status, headers)
+                left -= len(chunk)
+                self.is_over = self.is_over or left == 0
+                await self._body(chunk, is_last=left == 0)
         except UpstreamError as error:
+            if not self.has_begun:
+                raise
             self.outcome = "upstream-broke-off"
             if not is_events:
                 # Only a cut connection tells the client that this is not all.
                 raise ConnectionAbortedError(str(error)) from None
-            event = error_event(self.wire, error.status or 502, str(error))
-            await self.send({"type": "http.response.body", "body": event, "more_body": True})
-        await self._end(b"")
+            await self._body(error_event(self.wire, error.status or 502, str(error)))
+        await self._begin(reply.status, headers)
+        if not self.is_over:
+            await self._end(b"")
 
     async def _whole(self, reply: Reply) -> None:
         """Take in an answer that is one JSON value, and say in its usage what was done."""
@@ -259,13 +270,24 @@ class Exchange:
     async def _end(self, body: bytes) -> None:
         # From here on the client's leaving is no cancellation.
         self.is_over = True
-        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+        await self._body(body, is_last=True)
+
+    async def _body(self, body: bytes, *, is_last: bool = False) -> None:
+        await self.send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
     async def _begin(self, status: int, headers: RawHeaders) -> None:
+        if self.has_begun:
+            return
         self.has_begun, self.status = True, status
         said = report_headers(self.report) if self.wire is not None else []
         start = {"type": "http.response.start", "status": status, "headers": [*headers, *said]}
         await self.send(start)
+
+
+def _length_of(headers: RawHeaders) -> int:
+    """Return how many bytes follow, -1 when nobody has said so."""
+    length = dict(headers).get(b"content-length", b"")
+    return int(length) if length.isdigit() else -1
 
 
 async def _edited(chunks: AsyncIterator[bytes], usage: UsageStream | None) -> AsyncIterator[bytes]:

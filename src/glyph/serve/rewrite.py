@@ -10,6 +10,7 @@ the sites before it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from glyph.errors import UnknownModelError
@@ -181,6 +182,7 @@ def read_request(body: bytes, wire: Wire, rules: Rules) -> Incoming:
     return incoming("", model, sites)
 
 
+@lru_cache(maxsize=64)
 def spec_of(model: VisionModel, rules: Rules) -> PageSpec:
     """Return how pages are made for a model under the rules."""
     return PageSpec(config_for(model.name, rules.preset), model.name, rules.sidecar_share)

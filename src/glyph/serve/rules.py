@@ -1,5 +1,6 @@
 """Rules: what the gateway may turn into pages, and what must stay text."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,6 +94,11 @@ class Rules:
             raise ConfigError(
                 "history_chunk is at least 2, history_keep and horizon are at least 1."
             )
+
+
+def digest_of(text: str) -> bytes:
+    """Return the SHA-256 of a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def holds_secret(text: str) -> bool:
