@@ -9,43 +9,83 @@ import asyncio
 import json
 import multiprocessing
 import os
+import re
 import socket
 import statistics
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
-import httpx2
+import aiohttp
+
+try:
+    import uvloop
+except ImportError:  # not on every system
+    uvloop = None
 
 WORDS = "The keeper wrote that the lamp was lit at dusk and the sea was calm until the morning. "
 PIECES, PIECE_BYTES = 20, 200
+JSON = {"content-type": "application/json"}
+
+
+class Sink(asyncio.Protocol):
+    """An upstream that costs next to nothing: it counts a body and answers."""
+
+    def __init__(self) -> None:
+        self.head, self.left, self.tasks = b"", -1, set()
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.left < 0:
+            self.head += data
+            head, blank, body = self.head.partition(b"\r\n\r\n")
+            if not blank:
+                return
+            length = re.search(rb"(?i)content-length: *(\d+)", head)
+            self.left = int(length[1]) if length else 0
+            self.head, data = body[:4096], body
+        self.left -= len(data)
+        if self.left == 0:
+            self.answer(self.head)
+            self.head, self.left = b"", -1
+
+    def answer(self, body: bytes) -> None:
+        if b'"stream": true' in body:
+            seconds = json.loads(body)["seconds"]
+            task = asyncio.ensure_future(self.events(seconds))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+            return
+        answer = b'{"choices": [], "usage": {"prompt_tokens": 1}}'
+        self.transport.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+            % (len(answer), answer)
+        )
+
+    async def events(self, seconds: float) -> None:
+        piece = b"data: " + b"x" * (PIECE_BYTES - 8) + b"\n\n"
+        self.transport.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+            b"transfer-encoding: chunked\r\n\r\n"
+        )
+        for _ in range(PIECES):
+            await asyncio.sleep(seconds / PIECES)
+            self.transport.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.transport.write(b"0\r\n\r\n")
 
 
 def upstream(port: int) -> None:
-    import uvicorn
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import JSONResponse, StreamingResponse
-    from starlette.routing import Route
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Sink, "127.0.0.1", port, backlog=2048)
+        await server.serve_forever()
 
-    piece = b"data: " + b"x" * (PIECE_BYTES - 8) + b"\n\n"
-
-    async def events(seconds: float):
-        for _ in range(PIECES):
-            await asyncio.sleep(seconds / PIECES)
-            yield piece
-
-    async def answer(request: Request):
-        body = await request.body()
-        if b'"stream": true' in body:
-            seconds = json.loads(body)["seconds"]
-            return StreamingResponse(events(seconds), media_type="text/event-stream")
-        return JSONResponse({"choices": [], "usage": {"prompt_tokens": 1}})
-
-    app = Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])])
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", backlog=2048)
+    new_loop = uvloop.new_event_loop if uvloop else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve())
 
 
 def free_port() -> int:
@@ -54,17 +94,15 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def wait_for(url: str) -> None:
+def wait_for(port: int) -> None:
     for _ in range(600):
         try:
-            urllib.request.urlopen(url, timeout=5)
-        except urllib.error.HTTPError:
-            return
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
         except OSError:
             time.sleep(0.1)
         else:
             return
-    raise SystemExit(f"nothing listens at {url}")
+    raise SystemExit(f"nothing listens on {port}")
 
 
 def body_of(text: str, **more: object) -> bytes:
@@ -73,36 +111,39 @@ def body_of(text: str, **more: object) -> bytes:
     return json.dumps({"model": "glm-4.1v", "messages": [message], **more}).encode()
 
 
-async def latency_ms(client: httpx2.AsyncClient, url: str, body: bytes, num: int) -> list[float]:
+async def latency_ms(client: aiohttp.ClientSession, url: str, body: bytes, num: int) -> list[float]:
     found = []
     for _ in range(num):
         began = time.perf_counter()
-        (await client.post(url, content=body)).raise_for_status()
+        async with client.post(url, data=body, headers=JSON) as answer:
+            answer.raise_for_status()
+            await answer.read()
         found.append(1e3 * (time.perf_counter() - began))
     return found
 
 
-async def rate(client: httpx2.AsyncClient, url: str, bodies: list[bytes], width: int) -> float:
+async def rate(client: aiohttp.ClientSession, url: str, bodies: list[bytes], width: int) -> float:
     """Return requests a second with `width` under way at a time."""
     waiting = list(bodies)
     began = time.perf_counter()
 
     async def work() -> None:
         while waiting:
-            answer = await client.post(url, content=waiting.pop())
-            assert answer.headers["x-glyph-action"] == "compressed", answer.text[:200]
+            async with client.post(url, data=waiting.pop(), headers=JSON) as answer:
+                said = await answer.read()
+                assert answer.headers["x-glyph-action"] == "compressed", said[:200]
 
     await asyncio.gather(*(work() for _ in range(width)))
     return len(bodies) / (time.perf_counter() - began)
 
 
-async def streams(client: httpx2.AsyncClient, url: str, num: int, seconds: float) -> int:
+async def streams(client: aiohttp.ClientSession, url: str, num: int, seconds: float) -> int:
     """Return how many of `num` streams lost a byte."""
     body = body_of("short", stream=True, seconds=seconds)
 
     async def one() -> bool:
-        async with client.stream("POST", url, content=body) as answer:
-            size = sum([len(chunk) async for chunk in answer.aiter_raw()])
+        async with client.post(url, data=body, headers=JSON) as answer:
+            size = sum([len(chunk) async for chunk in answer.content.iter_any()])
         return size != PIECES * PIECE_BYTES
 
     return sum(await asyncio.gather(*(one() for _ in range(num))))
@@ -126,8 +167,8 @@ def memory_mb(pid: int) -> float:
 
 
 async def measure(args: argparse.Namespace, direct: str, through: str, pid: int) -> None:
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx2.AsyncClient(timeout=600, limits=limits) as client:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as client:
         short = body_of("short")
         await latency_ms(client, direct, short, 20)
         await latency_ms(client, through, short, 20)
@@ -174,8 +215,8 @@ def main() -> None:
                "--port", str(port), "--no-playground", "--quiet"]  # fmt: skip
     gateway = subprocess.Popen(command, env=os.environ)
     try:
-        wait_for(f"http://127.0.0.1:{up}/")
-        wait_for(f"http://127.0.0.1:{port}/healthz")
+        wait_for(up)
+        wait_for(port)
         path = "/v1/chat/completions"
         direct, through = f"http://127.0.0.1:{up}{path}", f"http://127.0.0.1:{port}{path}"
         asyncio.run(measure(args, direct, through, gateway.pid))

@@ -274,4 +274,5 @@ def test_anything_that_is_no_json_object_of_the_format_passes():
 def test_splice_puts_edits_of_one_place_in_the_order_given():
     from glyph.serve.spans import Edit
 
-    assert splice("abc", [Edit(1, 1, ("1",)), Edit(1, 1, (b"2",)), Edit(2, 3, ("x",))]) == b"a12bx"
+    edits = [Edit(1, 1, ("1",)), Edit(1, 1, (b"2",)), Edit(2, 3, ("x",))]
+    assert b"".join(splice("abc", edits)) == b"a12bx"

@@ -103,7 +103,9 @@ class Echo:
 
 async def ask(content: object) -> tuple[int, dict]:
     body = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
-    reply = await ReaderUpstream(Echo()).send(Call("POST", "/v1/chat/completions", b"", [], body))
+    reply = await ReaderUpstream(Echo()).send(
+        Call("POST", "/v1/chat/completions", b"", [], (body,))
+    )
     return reply.status, json.loads(b"".join([chunk async for chunk in reply.chunks()]))
 
 

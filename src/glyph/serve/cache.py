@@ -275,27 +275,31 @@ class Ledger:
 
     def __init__(self, max_entries: int = 50_000):
         self._entries: OrderedDict[str, bool] = OrderedDict()
+        self._names: OrderedDict[str, str] = OrderedDict()
         self._max_entries = max_entries
 
     def was_pages(self, paged: PagedText) -> bool:
         """Whether the text, or its beginning, travelled as pages."""
-        return self._entries.get(_beginning(paged)) is True
+        return self._entries.get(self._beginning(paged)) is True
 
     def was_text(self, paged: PagedText) -> bool:
         """Whether the text, or its beginning, travelled as text."""
-        return self._entries.get(_beginning(paged)) is False
+        return self._entries.get(self._beginning(paged)) is False
 
     def note(self, paged: PagedText, *, as_pages: bool) -> None:
         """Write down how a text travels."""
-        name = _beginning(paged)
+        name = self._beginning(paged)
         self._entries[name] = as_pages
         self._entries.move_to_end(name)
         while len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)
 
-
-def _beginning(paged: PagedText) -> str:
-    first = paged.pages[0]
-    if not first.is_closed:
-        return paged.key
-    return hashlib.sha256(first.base64_png).hexdigest()
+    def _beginning(self, paged: PagedText) -> str:
+        name = self._names.get(paged.key)
+        if name is None:
+            first = paged.pages[0]
+            name = hashlib.sha256(first.base64_png).hexdigest() if first.is_closed else paged.key
+            self._names[paged.key] = name
+            while len(self._names) > self._max_entries:
+                self._names.popitem(last=False)
+        return name

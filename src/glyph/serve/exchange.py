@@ -106,7 +106,7 @@ class Exchange:
 
     async def _answer(self) -> None:
         incoming: Incoming | None = None
-        rewritten = Rewritten(self.call.body, self.report)
+        rewritten = Rewritten(self.call.pieces, self.report)
         if self.wire is not None:
             incoming = await self._read(self.wire)
             self.model, self.is_stream = incoming.model_name, incoming.is_stream
@@ -120,7 +120,7 @@ class Exchange:
             reply = await self._expand(expander, upstream, incoming, rewritten)
         else:
             self.times_s.append(time.perf_counter())
-            reply = await upstream.send(replace(self.call, body=rewritten.body))
+            reply = await upstream.send(replace(self.call, pieces=rewritten.pieces))
         reply = await self._fall_back(upstream, reply)
         self.times_s.append(time.perf_counter())
         try:
@@ -130,7 +130,7 @@ class Exchange:
 
     async def _read(self, wire: Wire) -> Incoming:
         if (expander := self.gateway.expander) is not None and wire.name == "responses":
-            self.call = replace(self.call, body=expander.resumed(self.call.body))
+            self.call = replace(self.call, pieces=expander.resumed(self.call.pieces))
         body, rules = self.call.body, self.gateway.rules
         if len(body) < self.gateway.inline_bytes:
             return read_request(body, wire, rules)
@@ -138,7 +138,7 @@ class Exchange:
 
     async def _rewrite(self, incoming: Incoming) -> Rewritten:
         """Make the pages and put them in; trouble with pages leaves the text."""
-        untouched = Rewritten(self.call.body, Report("passed", incoming.reason))
+        untouched = Rewritten(self.call.pieces, Report("passed", incoming.reason))
         if self.mode == "off":
             return replace(untouched, report=Report("passed", "switched-off"))
         if incoming.model is None or incoming.reason:
@@ -170,21 +170,22 @@ class Exchange:
         )
         for pages in made:
             ledger.note(pages, as_pages=pages.key in sent)
-        return done if done.report.action == "compressed" else replace(done, body=self.call.body)
+        is_changed = done.report.action == "compressed"
+        return done if is_changed else replace(done, pieces=self.call.pieces)
 
     async def _expand(
         self, expander: Expander, upstream: Upstream, incoming: Incoming, done: Rewritten
     ) -> Reply:
         """Send the pages with the tools to read them; without, when those are refused."""
 
-        async def ask(body: bytes) -> Reply:
-            return await upstream.send(replace(self.call, body=body))
+        async def ask(pieces: tuple[bytes, ...]) -> Reply:
+            return await upstream.send(replace(self.call, pieces=pieces))
 
         offered = expander.offered(incoming, done, upstream.name)
         self.times_s.append(time.perf_counter())
         if isinstance(offered, str):
             self.report = replace(self.report, expand=offered)
-            return await ask(done.body)
+            return await ask(done.pieces)
         self.report = replace(self.report, expand="offered")
         desk = expander.desk(done, self._noted)
         dialect = DIALECTS[incoming.wire.name]
@@ -195,7 +196,7 @@ class Exchange:
             return reply
         await reply.close()
         self.report = replace(self.report, expand="refused")
-        plain = await ask(done.body)
+        plain = await ask(done.pieces)
         if plain.status not in REFUSED:
             expander.refused(upstream.name, self.model)
         return plain

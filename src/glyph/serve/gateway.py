@@ -123,7 +123,7 @@ class Gateway:
             await _answer(send, error.status, error_body(wire, error.status, str(error)))
             return
         forwarded = self.guard.forwarded(scope["headers"])
-        call = Call(scope["method"], path, scope["query_string"], forwarded, body)
+        call = Call(scope["method"], path, scope["query_string"], forwarded, (body,))
         exchange = Exchange(self, call, wire, mode, send)
         await _while_connected(exchange, receive)
 

@@ -87,7 +87,7 @@ def with_usage(data: bytes, wire: Wire, report: Report) -> bytes:
         for usage in found
         if usage is not None and usage.fields and "glyph" not in usage.fields
     ]
-    return splice(text, edits) if edits else data
+    return b"".join(splice(text, edits)) if edits else data
 
 
 class UsageStream:

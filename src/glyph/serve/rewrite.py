@@ -142,16 +142,21 @@ class Rewritten:
     """A request after rewriting.
 
     Attributes:
-        body: What to send.
+        pieces: What to send, behind each other.
         report: What was done.
         documents: What became pages: site and pages, in order.
         edits: What makes the body of the source.
     """
 
-    body: bytes
+    pieces: tuple[bytes, ...]
     report: Report
     documents: tuple[tuple[Site, PagedText], ...] = ()
     edits: tuple[Edit, ...] = ()
+
+    @property
+    def body(self) -> bytes:
+        """What to send, in one piece."""
+        return b"".join(self.pieces)
 
 
 def read_request(body: bytes, wire: Wire, rules: Rules) -> Incoming:
@@ -212,7 +217,7 @@ def rewrite(
     model = incoming.model
     if incoming.reason or incoming.body is None or model is None:
         name = model.name if model is not None else ""
-        return Rewritten(incoming.source.encode(), Report("passed", incoming.reason, name))
+        return Rewritten((incoming.source.encode(),), Report("passed", incoming.reason, name))
     has_marks = '"cache_control"' in incoming.source
     cache = cache_prices(model, has_marks=has_marks, given=prices)
     marker = config_for(model.name, rules.preset).newline_marker
@@ -243,8 +248,8 @@ def rewrite(
     dollars = prices.input if prices is not None else None
     report = Report(action, reason, model.name, tuple(verdicts), cache, dollars)
     is_changed = action == "compressed"
-    body = splice(incoming.source, edits) if is_changed else incoming.source.encode()
-    return Rewritten(body, report, tuple(chosen), tuple(edits))
+    pieces = splice(incoming.source, edits if is_changed else ())
+    return Rewritten(pieces, report, tuple(chosen), tuple(edits))
 
 
 def framing(site: Site, pages: PagedText, marker: str) -> tuple[str, str]:
@@ -306,4 +311,4 @@ def rewrite_now(body: bytes, wire: Wire, rules: Rules) -> Rewritten:
         spec = spec_of(incoming.model, rules)
         paged = {site.text: page_text(site.text, spec) for site in incoming.sites if not site.keep}
     done = rewrite(incoming, paged, rules)
-    return Rewritten(body, done.report) if not done.documents else done
+    return Rewritten((body,), done.report) if not done.documents else done

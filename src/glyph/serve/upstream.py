@@ -5,7 +5,6 @@ A host is named by whoever starts the gateway, never by a request; redirects are
 
 import asyncio
 import fnmatch
-import io
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ CONNECT_RETRIES = 2
 FIRST_WAIT_S = 0.2
 MAX_CONNECTIONS = 2_000
 MAX_HEADER_BYTES = 64 * 1024
-PIECES_ABOVE_BYTES = 2**20
+BLOCK_BYTES = 128 * 1024
 RawHeaders = list[tuple[bytes, bytes]]
 _VERSION = re.compile(r"/v\d+(?:beta|alpha)?\d*$")
 
@@ -35,14 +34,24 @@ class Call:
         path: Path as the client wrote it, from the root of the gateway.
         query: Query without the question mark.
         headers: Those that go on.
-        body: Its bytes.
+        pieces: Its body, in pieces that follow each other.
     """
 
     method: str
     path: str
     query: bytes
     headers: RawHeaders
-    body: bytes
+    pieces: tuple[bytes, ...]
+
+    @property
+    def body(self) -> bytes:
+        """Its body, in one piece."""
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+
+    @property
+    def num_bytes(self) -> int:
+        """Length of its body."""
+        return sum(map(len, self.pieces))
 
 
 class Reply(Protocol):
@@ -127,6 +136,20 @@ class _HttpReply:
         self.response.close()
 
 
+async def _blocks(pieces: Sequence[bytes]) -> AsyncIterator[bytes]:
+    """Yield pieces as blocks of about `BLOCK_BYTES`; joining all of them would cost more."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= BLOCK_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
+
+
 class HttpUpstream:
     """An upstream behind a URL.
 
@@ -191,12 +214,16 @@ class HttpUpstream:
         query = f"?{call.query.decode('latin-1')}" if call.query else ""
         url = URL(f"{self.url_of(call.path)}{query}", encoded=True)
         headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in call.headers]
+        length = call.num_bytes
+        if length > BLOCK_BYTES:
+            headers.append(("content-length", str(length)))
         for attempt in range(CONNECT_RETRIES + 1):
-            # Large bodies are handed over in pieces, so that other streams go on meanwhile.
-            body = io.BytesIO(call.body) if len(call.body) > PIECES_ABOVE_BYTES else call.body
+            # Large bodies are handed over in blocks, so that other streams go on meanwhile.
+            is_small = length <= BLOCK_BYTES
+            data = call.body or None if is_small else _blocks(call.pieces)
             try:
                 response = await self._open().request(
-                    call.method, url, headers=headers, data=body or None, allow_redirects=False
+                    call.method, url, headers=headers, data=data, allow_redirects=False
                 )
             except aiohttp.ConnectionTimeoutError:
                 raise self._failed(

@@ -33,7 +33,7 @@ DIALECTS: dict[str, Dialect] = {
 }
 """By the name of the wire format."""
 
-Ask = Callable[[bytes], Awaitable[Reply]]
+Ask = Callable[[tuple[bytes, ...]], Awaitable[Reply]]
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class ExpandedReply:
 
     Attributes:
         first: The answer to the first round.
-        body: What it was asked with.
+        pieces: What it was asked with.
         ask: Sends the body of another round.
         dialect: The wire format.
         desk: Answers calls.
@@ -52,7 +52,7 @@ class ExpandedReply:
     """
 
     first: Reply
-    body: bytes
+    pieces: tuple[bytes, ...]
     ask: Ask
     dialect: Dialect
     desk: Desk
@@ -125,9 +125,9 @@ class ExpandedReply:
             )
         texts = await asyncio.to_thread(self.desk.answer, turn.calls)
         added = self.dialect.results(turn, texts)
-        self.body = await asyncio.to_thread(_grown, self.body, self.dialect, added)
+        self.pieces = await asyncio.to_thread(_grown, self.pieces, self.dialect, added)
         await self._reply.close()
-        self._reply = await self.ask(self.body)
+        self._reply = await self.ask(self.pieces)
         if self._reply.status != OK:
             said = await _all_of(self._reply, _MAX_SAID_BYTES)
             raise UpstreamError(
@@ -136,9 +136,9 @@ class ExpandedReply:
             )
 
 
-def _grown(body: bytes, dialect: Dialect, added: list[Any]) -> bytes:
+def _grown(pieces: tuple[bytes, ...], dialect: Dialect, added: list[Any]) -> tuple[bytes, ...]:
     """Return a request with more at the end of its conversation; all else keeps its bytes."""
-    text = body.decode()
+    text = b"".join(pieces).decode()
     conversation = dialect.conversation(parse(text))
     assert conversation is not None, "a request with pages has a conversation"
     return splice(text, [appended(conversation, added)])

@@ -27,7 +27,9 @@ class Expander:
         default_factory=lambda: OrderedDict[tuple[str, str], None]()
     )
 
-    def offered(self, incoming: Incoming, done: Rewritten, upstream: str) -> bytes | str:
+    def offered(
+        self, incoming: Incoming, done: Rewritten, upstream: str
+    ) -> tuple[bytes, ...] | str:
         """Return the request with the tools, or in one word why it is sent without."""
         assert incoming.body is not None
         if (upstream, incoming.model_name) in self._refusing:
@@ -49,18 +51,18 @@ class Expander:
         while len(self._kept_as) > MAX_REMEMBERED:
             self._kept_as.popitem(last=False)
 
-    def resumed(self, body: bytes) -> bytes:
+    def resumed(self, pieces: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """Return a request that goes on from such an answer as one that goes on from its end."""
-        if not self._kept_as or b'"previous_response_id"' not in body:
-            return body
+        if not self._kept_as or b'"previous_response_id"' not in (body := b"".join(pieces)):
+            return pieces
         try:
             text = body.decode()
             name = parse(text).get("previous_response_id")
         except (UnicodeDecodeError, NotJsonError):
-            return body
+            return pieces
         kept = self._kept_as.get(name.text or "") if name is not None else None
         if name is None or kept is None:
-            return body
+            return pieces
         return splice(text, [Edit(name.start, name.end, (quoted(kept),))])
 
     def desk(self, done: Rewritten, on_call: Callable[[str], None]) -> Desk:
