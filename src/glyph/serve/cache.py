@@ -248,7 +248,9 @@ class PageCache:
         if self._pool is None:
             # Forked copies of a process with threads may deadlock.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=context)
+            self._pool = ProcessPoolExecutor(
+                self._workers, mp_context=context, initializer=_follow_parent
+            )
         return self._pool
 
     def _remember(self, paged: PagedText) -> None:
@@ -260,6 +262,18 @@ class PageCache:
         while self._used_bytes > self._memory_bytes:
             _, old = self._memory.popitem(last=False)
             self._used_bytes -= _size_of(old)
+
+
+def _follow_parent() -> None:
+    """End this worker when the gateway is gone, however it went; it would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _size_of(paged: PagedText) -> int:
