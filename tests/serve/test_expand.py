@@ -12,6 +12,7 @@ from servers import running
 from conftest import LONG, QUESTION, Chain
 from glyph.serve.expand.offer import Expander
 from glyph.serve.rules import Rules
+from glyph.text_tokens import count_text_tokens
 
 WEATHER = {"name": "weather", "description": "d", "parameters": {"type": "object"}}
 MESSAGES = [{"role": "user", "content": f"{LONG}\n\n{QUESTION}"}]
@@ -290,6 +291,22 @@ def test_several_documents_are_told_apart_by_name(make: Callable[..., Made]):
     framing = [p["text"] for p in model.requests[-1]["messages"][0]["content"] if "text" in p]
     assert name in framing[3]
     assert name not in framing[1]
+
+
+def test_the_offer_is_counted_with_the_first_pages(chain: Made, make_chain):
+    through, model = chain
+    with running(model.app) as url:
+        without = make_chain(url=url)
+        tokens = [
+            int(
+                openai_client(each)
+                .chat.completions.with_raw_response.create(model="m@@none", messages=MESSAGES)
+                .headers["x-glyph-page-tokens"]
+            )
+            for each in (through, without)
+        ]
+    written = json.dumps(model.requests[-2]["tools"])
+    assert 0.8 < (tokens[0] - tokens[1]) / count_text_tokens(written) < 1.2
 
 
 def test_metrics_count_what_was_read(chain: Made):

@@ -163,6 +163,7 @@ class Exchange:
             was_pages=ledger.was_pages,
             was_text=ledger.was_text,
             prices=gateway.prices.of(self.model),
+            offer_tokens=gateway.expander.num_tokens(model) if gateway.expander else 0,
             dry_run=gateway.dry_run or self.mode == "dry-run",
         )
         sent = (

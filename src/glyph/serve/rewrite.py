@@ -201,6 +201,7 @@ def rewrite(
     was_pages: Callable[[PagedText], bool] = lambda paged: False,
     was_text: Callable[[PagedText], bool] = lambda paged: False,
     prices: TokenPrices | None = None,
+    offer_tokens: int = 0,
     dry_run: bool = False,
 ) -> Rewritten:
     """Put pages in the place of texts where that pays.
@@ -212,6 +213,7 @@ def rewrite(
         was_pages: Whether the beginning of a text travelled as pages before.
         was_text: Whether a text was sent as text before.
         prices: Of the model's tokens, where they are known.
+        offer_tokens: What goes with the first pages, whichever they are: tools to read them.
         dry_run: Decide and report, but send the request as it came.
     """
     model = incoming.model
@@ -232,6 +234,7 @@ def rewrite(
             continue
         before, after = framing(site, pages, marker)
         tokens = sum(count_text_tokens(text, model.tokenizer) for text in (before, after))
+        tokens += 0 if chosen else offer_tokens
         verdict = judge(
             site, pages, tokens - pages.sidecar_tokens, model, rules, cache, room,
             was_pages=was_pages(pages),

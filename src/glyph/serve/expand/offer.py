@@ -1,16 +1,25 @@
 """The offer: which requests carry the tools, and what stands on the shelf behind them."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 
 from glyph.serve.expand.loop import DIALECTS
 from glyph.serve.expand.shelf import Shelf, volume_of
-from glyph.serve.expand.tools import Desk
+from glyph.serve.expand.tools import TOOLS, Desk
 from glyph.serve.rewrite import Incoming, Rewritten, short_key
 from glyph.serve.spans import Edit, NotJsonError, parse, quoted, splice
+from glyph.text_tokens import count_text_tokens
+from glyph.tokens import VisionModel
 
 MAX_REMEMBERED = 1_000
+
+
+@lru_cache(maxsize=64)
+def _offer_tokens(tokenizer: str) -> int:
+    return count_text_tokens(json.dumps([asdict(spec) for spec in TOOLS]), tokenizer)
 
 
 @dataclass(slots=True)
@@ -38,6 +47,10 @@ class Expander:
         if isinstance(edit, str):
             return edit
         return splice(incoming.source, [*done.edits, edit])
+
+    def num_tokens(self, model: VisionModel) -> int:
+        """Return what offering the tools costs."""
+        return _offer_tokens(model.tokenizer)
 
     def refused(self, upstream: str, model: str) -> None:
         """Remember that an upstream takes no tools with a model."""
