@@ -25,8 +25,15 @@ except ImportError:  # not on every system
     uvloop = None
 
 WORDS = "The keeper wrote that the lamp was lit at dusk and the sea was calm until the morning. "
-PIECES, PIECE_BYTES = 20, 200
+PIECES, PIECE_BYTES = 100, 200
 JSON = {"content-type": "application/json"}
+
+
+def piece_of(number: int) -> bytes:
+    return b"data: %0*d\n\n" % (PIECE_BYTES - 8, number)
+
+
+WHOLE = b"".join(map(piece_of, range(PIECES)))
 
 
 class Sink(asyncio.Protocol):
@@ -66,13 +73,13 @@ class Sink(asyncio.Protocol):
         )
 
     async def events(self, seconds: float) -> None:
-        piece = b"data: " + b"x" * (PIECE_BYTES - 8) + b"\n\n"
         self.transport.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
             b"transfer-encoding: chunked\r\n\r\n"
         )
-        for _ in range(PIECES):
+        for number in range(PIECES):
             await asyncio.sleep(seconds / PIECES)
+            piece = piece_of(number)
             self.transport.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         self.transport.write(b"0\r\n\r\n")
 
@@ -138,15 +145,20 @@ async def rate(client: aiohttp.ClientSession, url: str, bodies: list[bytes], wid
 
 
 async def streams(client: aiohttp.ClientSession, url: str, num: int, seconds: float) -> int:
-    """Return how many of `num` streams lost a byte."""
+    """Return how many of `num` streams did not arrive as they were sent."""
     body = body_of("short", stream=True, seconds=seconds)
 
     async def one() -> bool:
         async with client.post(url, data=body, headers=JSON) as answer:
-            size = sum([len(chunk) async for chunk in answer.content.iter_any()])
-        return size != PIECES * PIECE_BYTES
+            return await answer.read() != WHOLE
 
     return sum(await asyncio.gather(*(one() for _ in range(num))))
+
+
+async def watch_memory(pid: int, found: list[float]) -> None:
+    while True:
+        found.append(memory_mb(pid))
+        await asyncio.sleep(0.5)
 
 
 def cpu_s(pid: int) -> float:
@@ -190,13 +202,16 @@ async def measure(args: argparse.Namespace, direct: str, through: str, pid: int)
             spent = 1e3 * (cpu_s(pid) - spent) / len(each)
             print(f"documents of {len(text) / 1e3:.0f} kB {name}: {found:.1f} a second, "
                   f"{spent:.1f} ms of CPU each")  # fmt: skip
-        before = memory_mb(pid)
+        memory: list[float] = []
+        watch = asyncio.create_task(watch_memory(pid, memory))
         began = time.perf_counter()
         lost = await streams(client, through, args.streams, args.seconds)
         took = time.perf_counter() - began
-        after = memory_mb(pid)
-        print(f"{args.streams} streams of {args.seconds:g} s: {took:.1f} s, {lost} lost bytes, "
-              f"gateway {before:.0f} -> {after:.0f} MB")  # fmt: skip
+        watch.cancel()
+        tenth = max(len(memory) // 10, 1)
+        print(f"{args.streams} streams of {args.seconds:g} s: {took:.1f} s, {lost} not as sent; "
+              f"gateway {memory[tenth]:.0f} MB once all were open, "
+              f"{max(memory[tenth:]):.0f} at most, {memory[-tenth]:.0f} before the end")  # fmt: skip
 
 
 def main() -> None:

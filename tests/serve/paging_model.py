@@ -77,6 +77,8 @@ class PagingModel:
             for i, (name, args) in enumerate(planned)
         ]
         reason = "tool_calls" if calls else "stop"
+        if "cut" in values["model"]:
+            reason = "length"
         usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110,
                  "prompt_tokens_details": {"cached_tokens": 7}}  # fmt: skip
         head = {"id": f"chat-{num}", "created": num, "model": values["model"]}

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator
 import anthropic
 import openai
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from paging_model import LOOK, PagingModel
 from servers import running
 
 from conftest import LONG, QUESTION, Chain
+from glyph.serve.events import event_of
+from glyph.serve.expand.loop import DIALECTS
 from glyph.serve.expand.offer import Expander
 from glyph.serve.rules import Rules
 from glyph.text_tokens import count_text_tokens
@@ -316,3 +320,62 @@ def test_metrics_count_what_was_read(chain: Made):
     assert (
         'glyph_expand_calls_total{tool="read_page"}' in httpx2.get(f"{chain[0].url}/metrics").text
     )
+
+
+# -- what upstreams should not send ----------------------------------------------------------
+
+words = st.sampled_from(
+    ["choices", "delta", "tool_calls", "index", "function", "name", "read_page", "arguments",
+     "finish_reason", "usage", "content", "type", "tool_use", "content_block_start",
+     "content_block", "content_block_delta", "message_start", "message_delta", "message", "input_json_delta",
+     "partial_json", "citations_delta", "text_delta", "response.output_item.added", "item",
+     "response.output_item.done", "response.completed", "response", "output", "output_index",
+     "function_call", "call_id", "error", "tools"]
+)  # fmt: skip
+odd_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 3) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=5),
+    max_leaves=15,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    rounds=st.lists(st.lists(odd_values, max_size=5), min_size=1, max_size=3),
+    name=st.sampled_from(list(DIALECTS)),
+)
+def test_no_event_whatever_it_holds_stops_the_loop(rounds: list, name: str):
+    dialect = DIALECTS[name]
+    stream = dialect.stream()
+    for values in rounds:
+        stream.begin()
+        for value in values:
+            assert isinstance(
+                stream.feed(event_of(b"data: %s" % json.dumps(value).encode())), bytes
+            )
+        assert isinstance(stream.turn().calls, tuple)
+    assert isinstance(stream.end(), bytes)
+    answers = [value for values in rounds for value in values if isinstance(value, dict)]
+    for answer in answers:
+        dialect.turn(answer)
+    if answers:
+        json.dumps(dialect.merged(answers))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_was_cut_off_is_not_answered(chain: Made, stream: bool):
+    through, model = chain
+    before = len(model.requests)
+    options = {"model": "m@@read=1+cut", "messages": MESSAGES}
+    client = openai_client(through)
+    if stream:
+        with client.chat.completions.stream(**options) as events:
+            done = None
+            with pytest.raises(openai.LengthFinishReasonError):
+                done = events.get_final_completion()
+            assert done is None
+    else:
+        done = client.chat.completions.create(**options)
+        assert done.choices[0].finish_reason == "length"
+        assert not done.choices[0].message.tool_calls
+    assert len(model.requests) == before + 1

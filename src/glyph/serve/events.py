@@ -30,6 +30,12 @@ class Event:
         return str(self.values.get("type", "")) if self.values is not None else ""
 
     @property
+    def is_error(self) -> bool:
+        """Whether it says that the stream has failed."""
+        values = self.values or {}
+        return self.kind == "error" or (values.get("error") is not None and "choices" not in values)
+
+    @property
     def has_data(self) -> bool:
         """Whether it is more than a comment."""
         return self.raw.startswith(b"data:") or b"\ndata:" in self.raw

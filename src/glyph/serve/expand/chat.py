@@ -24,6 +24,7 @@ REASONING = "reasoning_content"
 """Where open models put their thoughts; those that think between calls want them back."""
 
 PARAGRAPH = "\n\n"
+_CUT_OFF = (None, "length", "content_filter")
 
 
 def _shape(spec: ToolSpec) -> Values:
@@ -77,7 +78,8 @@ class ChatDialect:
             if is_ours(_function(call).get("name"))
         )  # fmt: skip
         said = _said(_text(message), str(message.get(REASONING) or ""), ours)
-        return Turn(ours, len(calls) > len(ours), (said,))
+        is_whole = _reason(answer) not in _CUT_OFF
+        return Turn(ours, len(calls) > len(ours), (said,), is_whole)
 
     def merged(self, answers: Sequence[Values]) -> Values:
         """Join what was said; calls of our tools are left out."""
@@ -106,6 +108,11 @@ class ChatDialect:
 def _message(answer: Values) -> Values:
     choices = objects(answer.get("choices"))
     return object_of(choices[0].get("message")) if choices else {}
+
+
+def _reason(answer: Values) -> Any:
+    choices = objects(answer.get("choices"))
+    return choices[0].get("finish_reason") if choices else None
 
 
 def _text(message: Values) -> str:
@@ -150,6 +157,7 @@ class _ChatStream:
         self._closing: list[Event] = []
         self._round_usage: Any = None
         self._is_closing = False
+        self._reason: Any = None
 
     def begin(self) -> None:
         """A round begins."""
@@ -190,7 +198,7 @@ class _ChatStream:
                 del delta["tool_calls"]
         reason = choice.get("finish_reason")
         if reason is not None:
-            self._is_closing = True
+            self._is_closing, self._reason = True, reason
             last: Values = {**values, "choices": [{**choice, "delta": {}}]}
             self._closing.append(Event(event.raw, last))
             choice["finish_reason"] = None
@@ -209,8 +217,9 @@ class _ChatStream:
 
     def _part_texts(self, delta: Values) -> None:
         """Begin a paragraph where the text of another round went before."""
-        if delta.get("content") and self._is_paragraph_due:
-            delta["content"] = f"{PARAGRAPH}{delta['content']}"
+        content = delta.get("content")
+        if isinstance(content, str) and content and self._is_paragraph_due:
+            delta["content"] = f"{PARAGRAPH}{content}"
             self._is_paragraph_due = False
 
     def _shown(self, entries: list[Values]) -> list[Values]:
@@ -237,7 +246,7 @@ class _ChatStream:
             ToolCall(slot.id, slot.name, slot.arguments) for slot in slots if is_ours(slot.name)
         )
         said = _said(self._content, self._reasoning, ours)
-        return Turn(ours, len(slots) > len(ours), (said,))
+        return Turn(ours, len(slots) > len(ours), (said,), self._reason not in _CUT_OFF)
 
     def end(self) -> bytes:
         """Return the reason, the usage of all rounds, and the end."""

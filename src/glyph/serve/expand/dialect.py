@@ -21,16 +21,18 @@ class Turn:
         has_others: Calls of the client's own tools stand beside them; only the client can answer
             those, so the round is the last.
         said: What goes back to the model in front of the results.
+        is_whole: It ended by itself, and was not cut off within a call.
     """
 
     calls: tuple[ToolCall, ...]
     has_others: bool
     said: tuple[Any, ...]
+    is_whole: bool
 
     @property
     def goes_on(self) -> bool:
         """Whether the model waits for pages and nothing else."""
-        return bool(self.calls) and not self.has_others
+        return bool(self.calls) and self.is_whole and not self.has_others
 
 
 class Stream(Protocol):
@@ -89,7 +91,7 @@ class Dialect(Protocol):
 
 def is_ours(name: Any) -> bool:
     """Whether a tool of this name is one of ours."""
-    return name in NAMES
+    return isinstance(name, str) and name in NAMES
 
 
 def tools_edit(body: Node, shape: Any) -> Edit | str:
@@ -155,6 +157,11 @@ def objects(values: Any) -> list[Values]:
     if not isinstance(values, list):
         return []
     return [cast("Values", value) for value in cast("list[Any]", values) if isinstance(value, dict)]
+
+
+def number_of(value: Any) -> int:
+    """Return a whole number from outside, -1 when it is none."""
+    return value if isinstance(value, int) else -1
 
 
 def object_of(values: Any) -> Values:

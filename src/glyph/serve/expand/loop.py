@@ -87,11 +87,13 @@ class ExpandedReply:
         stream = self.dialect.stream()
         while True:
             stream.begin()
+            has_failed = False
             async for event in events_in(self._reply.chunks()):
+                has_failed = has_failed or event.is_error
                 if piece := stream.feed(event):
                     yield piece
             turn = stream.turn()
-            if not turn.goes_on:
+            if has_failed or not turn.goes_on:
                 break
             await self._next_round(turn)
         if len(stream.names) > 1:

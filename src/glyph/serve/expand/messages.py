@@ -10,6 +10,7 @@ from glyph.serve.expand.dialect import (
     Turn,
     Values,
     is_ours,
+    number_of,
     object_of,
     objects,
     summed,
@@ -33,7 +34,7 @@ def _is_our_call(block: Values) -> bool:
     return block.get("type") == "tool_use" and is_ours(block.get("name"))
 
 
-def _turn(blocks: Sequence[Values]) -> Turn:
+def _turn(blocks: Sequence[Values], reason: Any) -> Turn:
     ours = tuple(
         ToolCall(str(block.get("id", "")), block["name"], json.dumps(block.get("input") or {}))
         for block in blocks
@@ -42,7 +43,8 @@ def _turn(blocks: Sequence[Values]) -> Turn:
     num_calls = sum(block.get("type") == "tool_use" for block in blocks)
     # Empty texts are refused when they come back.
     said = [block for block in blocks if block.get("type") != "text" or block.get("text")]
-    return Turn(ours, num_calls > len(ours), ({"role": "assistant", "content": said},))
+    message = {"role": "assistant", "content": said}
+    return Turn(ours, num_calls > len(ours), (message,), reason == "tool_use")
 
 
 class MessagesDialect:
@@ -66,7 +68,7 @@ class MessagesDialect:
 
     def turn(self, answer: Values) -> Turn:
         """Read the blocks of an answer."""
-        return _turn(objects(answer.get("content")))
+        return _turn(objects(answer.get("content")), answer.get("stop_reason"))
 
     def merged(self, answers: Sequence[Values]) -> Values:
         """Join the blocks; of earlier rounds without thoughts, which belong to their calls."""
@@ -104,6 +106,7 @@ class _MessagesStream:
         self._shown_as: dict[int, int] = {}
         self._round_usage: Any = None
         self._closing: list[Event] = []
+        self._reason: Any = None
 
     def begin(self) -> None:
         """A round begins."""
@@ -124,6 +127,7 @@ class _MessagesStream:
             case "message_delta":
                 usage = object_of(values.get("usage"))
                 self._round_usage = object_of(self._round_usage) | usage
+                self._reason = object_of(values.get("delta")).get("stop_reason")
                 self._closing.append(event)
                 return b""
             case "message_stop":
@@ -133,7 +137,7 @@ class _MessagesStream:
                 return event.raw
 
     def _block(self, event: Event, values: Values) -> bytes:
-        index = int(values.get("index", 0))
+        index = number_of(values.get("index"))
         if event.kind == "content_block_start":
             block = object_of(values.get("content_block"))
             self._blocks[index] = dict(block)
@@ -160,9 +164,11 @@ class _MessagesStream:
             case "signature_delta":
                 block["signature"] = delta.get("signature", "")
             case "citations_delta":
-                block["citations"] = [*(block.get("citations") or []), delta.get("citation")]
+                block["citations"] = [*objects(block.get("citations")), delta.get("citation")]
             case "input_json_delta":
-                self._inputs[index] += str(delta.get("partial_json", ""))
+                self._inputs[index] = self._inputs.get(index, "") + str(
+                    delta.get("partial_json", "")
+                )
             case _:
                 pass  # a kind that is not known yet; the client gets it all the same
 
@@ -172,7 +178,8 @@ class _MessagesStream:
         for index, written_input in self._inputs.items():
             if written_input:
                 self._blocks[index]["input"] = _parsed(written_input)
-        return _turn([self._blocks[index] for index in sorted(self._blocks)])
+        blocks = [self._blocks[index] for index in sorted(self._blocks)]
+        return _turn(blocks, self._reason)
 
     def end(self) -> bytes:
         """Return the reason, the usage of all rounds, and the end."""

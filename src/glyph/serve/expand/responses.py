@@ -10,6 +10,7 @@ from glyph.serve.expand.dialect import (
     Values,
     function_shape,
     is_ours,
+    number_of,
     object_of,
     objects,
     summed,
@@ -38,7 +39,7 @@ def _turn(items: Sequence[Values], response: Values) -> Turn:
     num_calls = sum(str(item.get("type")).endswith("_call") and "call_id" in item for item in items)
     is_kept_there = response.get("store") is not False
     said = tuple(items) if is_kept_there else tuple(_sent_back(items))
-    return Turn(ours, num_calls > len(ours), said)
+    return Turn(ours, num_calls > len(ours), said, response.get("status") == "completed")
 
 
 def _sent_back(items: Sequence[Values]) -> list[Values]:
@@ -142,7 +143,7 @@ class _ResponsesStream:
         return self._of_item(event, values)
 
     def _of_item(self, event: Event, values: Values) -> bytes:
-        index = int(values["output_index"])
+        index = number_of(values["output_index"])
         item = object_of(values.get("item"))
         if event.kind == "response.output_item.added" and not _is_our_call(item):
             self._shown_as[index] = self._num_shown
