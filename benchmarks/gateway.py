@@ -209,9 +209,10 @@ async def measure(args: argparse.Namespace, direct: str, through: str, pid: int)
         took = time.perf_counter() - began
         watch.cancel()
         tenth = max(len(memory) // 10, 1)
+        used = memory[tenth:]
         print(f"{args.streams} streams of {args.seconds:g} s: {took:.1f} s, {lost} not as sent; "
-              f"gateway {memory[tenth]:.0f} MB once all were open, "
-              f"{max(memory[tenth:]):.0f} at most, {memory[-tenth]:.0f} before the end")  # fmt: skip
+              f"gateway {used[0]:.0f} MB once all were open, {max(used):.0f} at most, "
+              f"{memory[-tenth]:.0f} before the end")  # fmt: skip
 
 
 def main() -> None:

@@ -327,8 +327,8 @@ def test_metrics_count_what_was_read(chain: Made):
 words = st.sampled_from(
     ["choices", "delta", "tool_calls", "index", "function", "name", "read_page", "arguments",
      "finish_reason", "usage", "content", "type", "tool_use", "content_block_start",
-     "content_block", "content_block_delta", "message_start", "message_delta", "message", "input_json_delta",
-     "partial_json", "citations_delta", "text_delta", "response.output_item.added", "item",
+     "content_block", "content_block_delta", "message_start", "message_delta", "message",
+     "input_json_delta", "partial_json", "citations_delta", "text_delta", "response.output_item.added", "item",
      "response.output_item.done", "response.completed", "response", "output", "output_index",
      "function_call", "call_id", "error", "tools"]
 )  # fmt: skip
