@@ -328,8 +328,8 @@ words = st.sampled_from(
     ["choices", "delta", "tool_calls", "index", "function", "name", "read_page", "arguments",
      "finish_reason", "usage", "content", "type", "tool_use", "content_block_start",
      "content_block", "content_block_delta", "message_start", "message_delta", "message",
-     "input_json_delta", "partial_json", "citations_delta", "text_delta", "response.output_item.added", "item",
-     "response.output_item.done", "response.completed", "response", "output", "output_index",
+     "input_json_delta", "partial_json", "citations_delta", "text_delta", "item",
+     "response.output_item.added", "response.output_item.done", "response.completed", "response", "output", "output_index",
      "function_call", "call_id", "error", "tools"]
 )  # fmt: skip
 odd_values = st.recursive(
