@@ -20,6 +20,7 @@ class RawUpstream:
 
     def __init__(self) -> None:
         self.num_calls = 0
+        self.num_sent = 0
         self.is_left = threading.Event()
         self.is_asked = threading.Event()
         self._stop = threading.Event()
@@ -73,6 +74,12 @@ class RawUpstream:
             connection.sendall(JSON_HEAD + b"\r\n")
             while True:
                 connection.sendall(b"x" * 65_536)
+        if mode == "floods":
+            block = EVENT * 1_000
+            connection.sendall(EVENT_HEAD)
+            while True:
+                connection.sendall(b"%x\r\n%s\r\n" % (len(block), block))
+                self.num_sent += len(block)
         if mode == "stalls-in-stream":
             connection.sendall(EVENT_HEAD + b"%x\r\n%s\r\n" % (len(EVENT), EVENT))
         if mode == "redirects":

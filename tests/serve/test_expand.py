@@ -325,13 +325,43 @@ def test_metrics_count_what_was_read(chain: Made):
 # -- what upstreams should not send ----------------------------------------------------------
 
 words = st.sampled_from(
-    ["choices", "delta", "tool_calls", "index", "function", "name", "read_page", "arguments",
-     "finish_reason", "usage", "content", "type", "tool_use", "content_block_start",
-     "content_block", "content_block_delta", "message_start", "message_delta", "message",
-     "input_json_delta", "partial_json", "citations_delta", "text_delta", "item",
-     "response.output_item.added", "response.output_item.done", "response.completed", "response", "output", "output_index",
-     "function_call", "call_id", "error", "tools"]
-)  # fmt: skip
+    [
+        "choices",
+        "delta",
+        "tool_calls",
+        "index",
+        "function",
+        "name",
+        "read_page",
+        "arguments",
+        "finish_reason",
+        "usage",
+        "content",
+        "type",
+        "tool_use",
+        "content_block_start",
+        "content_block",
+        "content_block_delta",
+        "message_start",
+        "message",
+        "message_delta",
+        "input_json_delta",
+        "partial_json",
+        "citations_delta",
+        "text_delta",
+        "item",
+        "output",
+        "call_id",
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.completed",
+        "response",
+        "output_index",
+        "function_call",
+        "error",
+        "tools",
+    ]
+)
 odd_values = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 3) | words,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=5),

@@ -153,6 +153,27 @@ def test_a_client_that_leaves_takes_the_upstream_with_it(
         the_next_request_works(chain.url)
 
 
+@pytest.mark.parametrize("text", ["hi", f"{LONG}\n\n{QUESTION}"], ids=["passed", "pages"])
+def test_a_client_that_does_not_read_slows_the_upstream_down(
+    make_chain: Callable[..., Chain], text: str
+):
+    with raw_upstream() as upstream:
+        chain = make_chain(url=upstream.url)
+        body = body_of("floods", stream=True, text=text)
+        port = int(chain.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            head = f"POST {PATHS['chat']} HTTP/1.1\r\nhost: localhost\r\n"
+            client.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            assert client.recv(10) == b"HTTP/1.1 2"
+            sent = -1
+            while sent < upstream.num_sent:
+                sent = upstream.num_sent
+                time.sleep(0.5)
+            # Buffers of two sockets are full, and nothing else is.
+            assert 0 < sent < 24 * 2**20
+        the_next_request_works(chain.url)
+
+
 def test_a_client_that_leaves_within_its_request_reaches_no_upstream(pair: Pair):
     chain, upstream = pair
     before = upstream.num_calls
