@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paging_model import LOOK, PagingModel
+from processes import Process, free_port
 from servers import running
 
 from conftest import LONG, QUESTION, Chain
@@ -320,6 +321,24 @@ def test_metrics_count_what_was_read(chain: Made):
     assert (
         'glyph_expand_calls_total{tool="read_page"}' in httpx2.get(f"{chain[0].url}/metrics").text
     )
+
+
+def test_the_command_line_turns_it_on_and_takes_prices(chain: Made, tmp_path):
+    prices = tmp_path / "prices.toml"
+    prices.write_text("['m*']\ninput = 2.0\n")
+    with running(chain[1].app) as url:
+        gateway = Process(url, free_port(), "--expand", "--prices", str(prices))
+        try:
+            client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="k", timeout=60)
+            raw = client.chat.completions.with_raw_response.create(
+                model="m@@read=1", messages=MESSAGES
+            )
+        finally:
+            gateway.process.terminate()
+            gateway.process.wait(40)
+    assert raw.headers["x-glyph-expand"] == "offered"
+    assert raw.headers["x-glyph-cost-pages"].endswith("warm USD")
+    said_in(raw.parse().choices[0].message.content, 1)
 
 
 # -- what upstreams should not send ----------------------------------------------------------

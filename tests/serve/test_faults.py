@@ -5,8 +5,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +13,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from processes import Process, free_port
 from raw_upstream import RawUpstream, raw_upstream
 
 from conftest import LONG, QUESTION, Chain
 
 PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
-IDLE_S = 1.0
+IDLE_S = 2.0
 MAX_BODY_BYTES = 1_000_000
 Pair = tuple[Chain, RawUpstream]
 
@@ -71,7 +70,7 @@ def error_of(answer: httpx2.Response, wire: str) -> str:
         ("garbage", 502, "no HTTP answer"),
         ("half-head", 502, "closed the connection before it answered"),
         ("big-head", 502, "no HTTP answer"),
-        ("stalls", 504, "gave no answer within 1 s"),
+        ("stalls", 504, "gave no answer within 2 s"),
     ],
 )
 def test_before_the_first_byte_faults_have_a_status_and_words(
@@ -99,7 +98,7 @@ def test_a_stream_that_breaks_ends_with_an_error_event(pair: Pair, mode: str, te
         *_, last = [event for event in answer.text.split("\n\n") if event.strip()]
         data = json.loads(last.partition("data: ")[2])
         said = data["message"] if wire == "responses" else data["error"]["message"]
-        assert ("fell silent for 1 s" if "stalls" in mode else "broke off") in said
+        assert ("fell silent for 2 s" if "stalls" in mode else "broke off") in said
     the_next_request_works(chain.url)
 
 
@@ -231,41 +230,11 @@ def test_a_damaged_disk_cache_costs_no_answer(make_chain: Callable[..., Chain], 
         assert file.read_bytes() == whole
 
 
-class Process:
-    """`glyph serve` as a process of its own."""
-
-    def __init__(self, upstream: str, cache: Path, port: int, **options) -> None:
-        command = [sys.executable, "-m", "glyph", "serve", "--upstream", upstream, "--cache",
-                   str(cache), "--port", str(port), "--no-playground", "--quiet", "--workers", "1",
-                   "--vision-model", "glm-4.1v"]  # fmt: skip
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **options)
-        self.url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            try:
-                httpx2.get(f"{self.url}/healthz", timeout=2)
-            except httpx2.TransportError:
-                assert self.process.poll() is None
-                time.sleep(0.1)
-            else:
-                return
-        pytest.fail("the gateway did not come up")
-
-    def workers(self) -> list[int]:
-        pid = self.process.pid
-        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_killed_at_once_and_started_again_on_a_disk_that_is_full(tmp_path: Path):
     port, pages = free_port(), body_of("ok", text=f"{LONG}\n\n{QUESTION}")
     with raw_upstream() as upstream, ThreadPoolExecutor(6) as pool:
-        gateway = Process(upstream.url, tmp_path, port)
+        gateway = Process(upstream.url, port, "--cache", str(tmp_path))
         assert post(gateway.url, pages).headers["x-glyph-action"] == "compressed"
         others = [body_of("ok", text=f"{i} {LONG * 4}\n\n{QUESTION}") for i in range(3)]
         waiting = [pool.submit(post, gateway.url, body) for body in others]
@@ -286,7 +255,7 @@ def test_killed_at_once_and_started_again_on_a_disk_that_is_full(tmp_path: Path)
 
             resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 
-        again = Process(upstream.url, tmp_path, port, preexec_fn=no_large_files)
+        again = Process(upstream.url, port, "--cache", str(tmp_path), preexec_fn=no_large_files)
         try:
             for body in (pages, *others):
                 assert post(again.url, body).headers["x-glyph-action"] == "compressed"
