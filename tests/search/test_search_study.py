@@ -206,22 +206,30 @@ def test_hopeless_searches_do_not_count_as_converged(record: MakeRecord) -> None
 def test_only_candidates_read_to_the_end_are_on_the_front(record: MakeRecord) -> None:
     records = [record(0, 0.9, 2.0), record(1, 1.0, 9.0, is_full=False), record(2, 0.8, 3.0)]
     assert [r.number for r in front_of(records)] == [2, 0]
-    assert [o.has_paid for o in outcomes(records)] == [True, False, True]
+    assert [o.gain > 0 for o in outcomes(records)] == [True, False, True]
+    assert sum(o.gain for o in outcomes(records)) == pytest.approx(volumes(records)[-1])
     assert volumes(records)[0] == volumes(records)[1] < volumes(records)[2]
 
 
 def test_the_bandit_gives_most_to_who_pays_and_something_to_all() -> None:
     rng = np.random.default_rng(0)
-    known = [Outcome("good", i % 2 == 0) for i in range(40)] + [
-        Outcome("bad", False) for _ in range(40)
+    known = [Outcome("good", 0.1 * (i % 2)) for i in range(40)] + [
+        Outcome("bad", 0.0) for _ in range(40)
     ]
     drawn = [choose(rng, ["good", "bad"], known) for _ in range(400)]
     assert 0.80 < drawn.count("good") / 400 < 0.98
     # What paid once and no longer does, loses its share.
-    later = known + [Outcome("good", False) for _ in range(300)]
-    later += [Outcome("bad", True) for _ in range(30)]
+    later = known + [Outcome("good", 0.0) for _ in range(300)]
+    later += [Outcome("bad", 0.1) for _ in range(30)]
     drawn = [choose(rng, ["good", "bad"], later) for _ in range(400)]
     assert drawn.count("bad") > 250
+
+
+def test_the_bandit_pays_for_volume_and_not_for_small_steps() -> None:
+    rng = np.random.default_rng(0)
+    known = [Outcome("leaps", 0.3), Outcome("steps", 0.001)] * 30
+    drawn = [choose(rng, ["leaps", "steps"], known) for _ in range(400)]
+    assert drawn.count("leaps") > 280
 
 
 def test_the_surrogate_learns_that_small_letters_are_misread(record: MakeRecord) -> None:

@@ -149,12 +149,12 @@ def _budget(
 
 
 def _size(reader: str, passages: int | None, passage_chars: int | None) -> Any:
-    from glyph.search.job import has_own_eyes
-    from glyph.search.validation import LARGE, SMALL, SetSize
+    from glyph.search.job import usual_size
+    from glyph.search.validation import SetSize
 
     if passages is None and passage_chars is None:
         return None
-    usual = LARGE if has_own_eyes(reader) else SMALL
+    usual = usual_size(reader)
     return SetSize(
         usual.num_passages if passages is None else passages,
         usual.passage_chars if passage_chars is None else passage_chars,

@@ -8,6 +8,7 @@ from typing import Any
 from glyph.api import model_behind
 from glyph.errors import ConfigError
 from glyph.readers import Reader
+from glyph.readers.protocol import StyledReader
 from glyph.search.choosing import BEST, Wish, choose_best, write_choice
 from glyph.search.endpoint import Endpoint
 from glyph.search.fitness import Fitness
@@ -19,6 +20,7 @@ from glyph.search.space import Space
 from glyph.search.study import Identity, Record, SearchStudy, open_storage
 from glyph.search.validation import (
     LARGE,
+    PAGES,
     SMALL,
     SetSize,
     ValidationSet,
@@ -125,9 +127,10 @@ def search(
     """
     _check(settings)
     model = _model(reader, settings.model)
-    space = Space.build(model.name, model.grid_px, fixed=settings.fixed)
+    taught = reader.taught if isinstance(reader, StyledReader) else None
+    space = Space.build(model.name, model.grid_px, fixed=settings.fixed, taught=taught)
     is_remote = has_own_eyes(reader.name)
-    size = settings.size or (LARGE if is_remote else SMALL)
+    size = settings.size or usual_size(reader.name)
     validation = _validation(texts, settings, size, endpoint)
     identity = Identity(space.digest, validation.digest, reader.name, model.name)
     where = settings.storage_url or str(settings.out)
@@ -188,6 +191,18 @@ def has_own_eyes(reader: str) -> bool:
         (True, False, False)
     """
     return ":" in reader and reader.partition(":")[0] not in LOCAL_READERS
+
+
+def usual_size(reader: str) -> SetSize:
+    """Return how much is read for a candidate, by how quickly a reader reads.
+
+    Example:
+        >>> usual_size("ocr").passage_chars, usual_size("nano").passage_chars
+        (200, 1000)
+    """
+    if has_own_eyes(reader):
+        return LARGE
+    return PAGES if reader.partition(":")[0] == "nano" else SMALL
 
 
 def _check(settings: Settings) -> None:

@@ -82,7 +82,7 @@ def importance_plot(records: Sequence[Record], space: Space) -> bytes:
 
 
 def operator_plot(records: Sequence[Record], population: int) -> bytes:
-    """Draw who proposed in each generation, and how often a proposal joined the front."""
+    """Draw who proposed in each generation, and how often a proposal enlarged the front."""
     found = outcomes(records)
     names = list(dict.fromkeys(outcome.operator for outcome in found))
     figure, axes = _figure(7.2, 3.0)
@@ -93,9 +93,9 @@ def operator_plot(records: Sequence[Record], population: int) -> bytes:
             sum(o.operator == name for o in found[g * population : (g + 1) * population])
             for g in generations
         ])  # fmt: skip
-        paid = sum(o.has_paid for o in found if o.operator == name)
+        paid = sum(o.gain > 0 for o in found if o.operator == name)
         total = sum(o.operator == name for o in found)
-        label = f"{name}: {paid} of {total} joined the front"
+        label = f"{name}: {paid} of {total} enlarged the front"
         axes.bar(generations, counts, bottom=bottom, color=f"C{number}", label=label, width=0.8)
         bottom += counts
     axes.set_xlabel("generation")
@@ -113,7 +113,7 @@ def importances(records: Sequence[Record], space: Space, objective: int) -> dict
     target = np.array([record.point[objective] for record in records])
     found: dict[str, float] = {}
     for gene in space.genes:
-        bins = _bins(gene, [getattr(record.config, gene.name) for record in records])
+        bins = _bins(gene, [space.value(record.config, gene.name) for record in records])
         found[gene.name] = _correlation_ratio(bins, target)
     return found
 
