@@ -1,9 +1,9 @@
 """The loop: propose, claim, measure, record, until budget or convergence.
 
 It is a steady state: each candidate is bred from all that is known when its turn comes, so that
-workers need not wait for each other, and a generation is only a way of counting. Random choices
-depend on the seed and the trial's number alone; a search that was stopped and continued proposes
-what one in a single run would have.
+workers need not wait for each other, and rounds and generations are only ways of counting. Random
+choices depend on the seed and the trial's number alone; a search that was stopped and continued
+proposes what one in a single run would have.
 
     seeds and draws ─► bandit picks an operator ─► offspring, priced ─► best by expected gain
           ▲                                                                     │
@@ -42,7 +42,10 @@ HOPEFUL_ATTEMPTS = 8
 as a duplicate will do, so that a budget is used up as asked."""
 
 CONVERGED_GAIN = 0.005
-"""Relative gain in hypervolume below which a generation counts as one without gain."""
+"""Relative gain in hypervolume below which a round counts as one without gain."""
+
+NUM_ROUNDS, ROUND_SIZE = 5, 200
+"""The paper runs its search "for 5 times with 200 steps in each round" (appendix B)."""
 
 
 class Proposer(Protocol):
@@ -65,13 +68,15 @@ class Budget:
         evaluations: Candidates of the whole study, earlier runs included.
         seconds: Wall time of this run.
         tokens: Tokens the reader spends in the whole study, where it says.
-        patience: Generations without gain in hypervolume; None never stops so.
+        patience: Rounds without gain in hypervolume; None never stops so.
+        round_size: Candidates of a round, after which convergence is looked at.
     """
 
-    evaluations: int | None = 1_000
+    evaluations: int | None = NUM_ROUNDS * ROUND_SIZE
     seconds: float | None = None
     tokens: int | None = None
-    patience: int | None = 5
+    patience: int | None = 1
+    round_size: int = ROUND_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +191,10 @@ class Search:
         if budget.tokens is not None and spent >= budget.tokens:
             return f"budget of {budget.tokens} tokens"
         if budget.patience is not None and is_converged(
-            records, self._tactics.population, budget.patience
+            records, budget.round_size, budget.patience
         ):
-            return f"convergence: {budget.patience} generations without gain"
+            rounds = "a round" if budget.patience == 1 else f"{budget.patience} rounds"
+            return f"convergence: {rounds} of {budget.round_size} without gain"
         return ""
 
     # -- proposals ---------------------------------------------------------------------------
@@ -356,9 +362,9 @@ def volumes(records: Sequence[Record]) -> list[float]:
     return found
 
 
-def is_converged(records: Sequence[Record], population: int, patience: int) -> bool:
-    """Whether the last generations gained nothing that counts."""
-    after = volumes(records)[population - 1 :: population]
+def is_converged(records: Sequence[Record], round_size: int, patience: int) -> bool:
+    """Whether the last rounds gained nothing that counts."""
+    after = volumes(records)[round_size - 1 :: round_size]
     if len(after) <= patience or after[-1] <= 0:
         return False
     before = after[-1 - patience]

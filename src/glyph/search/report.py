@@ -16,9 +16,10 @@ from glyph.encode import encode_png
 from glyph.output import write_atomically
 from glyph.pages import Page
 from glyph.render import render_pages
+from glyph.search.comparing import RATIOS, Comparison
 from glyph.search.fitness import Fitness
-from glyph.search.loop import front_of, volumes
-from glyph.search.pareto import REFERENCE
+from glyph.search.loop import LLM, front_of, outcomes, volumes
+from glyph.search.pareto import REFERENCE, Point
 from glyph.search.plots import front_plot, importance_plot, operator_plot, volume_plot
 from glyph.search.space import Space
 from glyph.search.study import Record
@@ -28,7 +29,6 @@ THUMB_PX = (420, 200)
 THUMB_CHARS = 6_000
 MAX_LINEAGE = 12
 MAX_NOTES = 20
-RATIOS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;
@@ -51,7 +51,9 @@ def write_report(
     story: dict[str, Any],
     fitness: Fitness,
     space: Space,
-    notes: Sequence[dict[str, Any]],
+    *,
+    notes: Sequence[dict[str, Any]] = (),
+    comparison: Comparison | None = None,
     population: int = 20,
 ) -> Path:
     """Write `report.html` and its plots into a folder.
@@ -64,6 +66,7 @@ def write_report(
         fitness: Holds the text that is shown on thumbnails.
         space: The genes.
         notes: Log of the language model's proposals; empty without one.
+        comparison: What was read beside the search, where it was asked for.
         population: Candidates of a generation.
 
     Returns:
@@ -81,9 +84,11 @@ def write_report(
         _summary(records, best, story),
         _section("Pareto front over generations", _image(plots["front"])),
         _section("Hypervolume", _image(plots["hypervolume"]) + _volume_words(records)),
-        _section("At equal compression", _comparison(records)),
+        _section("At equal compression", _comparison(records, comparison)),
         _section("How the chosen candidate came about", _lineage(records, best, fitness)),
-        _section("Who proposed", _image(plots["operators"]) + _proposer_words(story, notes)),
+        _section(
+            "Who proposed", _image(plots["operators"]) + _proposer_words(records, story, notes)
+        ),
         _section("Which genes mattered", _image(plots["importance"]) + _IMPORTANCE_WORDS),
         _section("The front", _front_table(front_of(records))),
         _section("How accuracy was measured", _questions_table(best, story)),
@@ -132,25 +137,26 @@ def _volume_words(records: Sequence[Record]) -> str:
     )
 
 
-def _comparison(records: Sequence[Record]) -> str:
-    groups = {
-        "random draws": [r for r in records if r.operator == "immigrant"],
-        "manual presets": [r for r in records if r.operator == "seed"],
-        "searched": list(records),
-    }
+def _comparison(records: Sequence[Record], comparison: Comparison | None) -> str:
+    full = [record for record in records if record.measured.is_full]
+    groups: dict[str, Sequence[Point]] = {}
+    if comparison is not None:
+        groups[f"{comparison.num_random} random draws"] = comparison.random
+        groups["the paper's preset, dpi lowered"] = comparison.manual
+    groups["presets of the package"] = [r.point for r in full if r.operator == "seed"]
+    groups["searched"] = [record.point for record in full]
     rows: list[str] = []
-    for name, members in groups.items():
-        cells: list[str] = []
-        for ratio in RATIOS:
-            fitting = [r for r in members if r.measured.is_full and r.point[1] >= ratio]
-            top = max((r.point[0] for r in fitting), default=None)
-            cells.append("<td>-</td>" if top is None else f"<td>{top:.1%}</td>")
-        rows.append(f"<tr><td>{name} ({len(members)})</td>{''.join(cells)}</tr>")
+    for name, points in groups.items():
+        tops = [max((p[0] for p in points if p[1] >= ratio), default=None) for ratio in RATIOS]
+        cells = "".join("<td>-</td>" if top is None else f"<td>{top:.1%}</td>" for top in tops)
+        style = ' class="us"' if name == "searched" else ""
+        rows.append(f"<tr{style}><td>{name}</td>{cells}</tr>")
     head = "".join(f"<th>{ratio:g}x</th>" for ratio in RATIOS)
+    hint = "" if comparison else " Random draws and the paper's preset are read with --compare."
     return (
-        "<p>Best accuracy of candidates that compress at least so much. All were read on the same "
-        "questions; the search had more candidates than the others.</p>"
-        f"<table><tr><th>ratio at least</th>{head}</tr>{''.join(rows)}</table>"
+        "<p>Best accuracy of what compresses at least so much, all on the same questions."
+        f'{hint}</p><div class="wide"><table><tr><th>ratio at least</th>{head}</tr>'
+        f"{''.join(rows)}</table></div>"
     )
 
 
@@ -183,25 +189,30 @@ def _lineage(records: Sequence[Record], best: Record, fitness: Fitness) -> str:
     return note + "".join(steps)
 
 
-def _proposer_words(story: dict[str, Any], notes: Sequence[dict[str, Any]]) -> str:
+def _proposer_words(
+    records: Sequence[Record], story: dict[str, Any], notes: Sequence[dict[str, Any]]
+) -> str:
     if not notes:
         name = str(story["proposer"])
         if name == "classical operators alone":
             return "<p>No language model was given; the classical operators ran alone.</p>"
         return f"<p>{escape(name)} was not asked in this study.</p>"
-    counts = {
+    num = {
         event: sum(note.get("event") == event for note in notes)
         for event in ("proposed", "refused", "failed")
     }
+    num_repaired = sum(bool(note.get("is_repaired")) for note in notes)
+    measured = [outcome for outcome in outcomes(records) if outcome.operator == LLM]
     rows = "".join(
         f'<tr><td>{escape(str(note.get("event")))}</td><td class="t">'
         f"{escape(str(note.get('reason')))}</td></tr>"
         for note in notes[-MAX_NOTES:]
     )
     return (
-        f"<p>The language model proposed {counts['proposed']} usable candidates; "
-        f"{counts['refused']} proposals were refused, {counts['failed']} requests failed. The "
-        f"latest:</p><table>{rows}</table>"
+        f"<p>The language model made {num['proposed']} usable proposals, {num_repaired} of them "
+        f"after repair; {num['refused']} were refused and {num['failed']} requests failed. "
+        f"{len(measured)} were measured, {sum(o.gain > 0 for o in measured)} enlarged the front. "
+        f"The latest:</p><table>{rows}</table>"
     )
 
 
