@@ -8,7 +8,8 @@ candidates and the same racing. What a front chooses at a ratio is then read on 
 saw, as are presets whose dpi, their own knob, is lowered until they compress as much.
 
 Every strategy of every seed is one line of FOLDER/results.jsonl. A run that was stopped continues
-with the first that is missing, and what the reader said is kept in FOLDER/readings.sqlite.
+with the first that is missing, and what the reader said is kept in FOLDER/readings.sqlite. With a
+larger number of evaluations, the same command continues the searches of a smaller one.
 
 | strategy | |
 |---|---|
@@ -237,16 +238,23 @@ def spread(values: Sequence[float], form: str) -> str:
     return f"{middle:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def print_tables(rows: Sequence[Row], ratios: Sequence[float]) -> None:
-    speed = next((row["per_second"] for row in rows if row["strategy"] == "overhead"), None)
-    if speed is not None:
-        print(f"\ncandidates a second without the reader: {speed:.1f}")
+def latest(rows: Sequence[Row]) -> list[Row]:
+    """Return for each strategy and seed the row with most evaluations."""
+    found: dict[tuple[str, int | None], Row] = {}
+    for row in sorted(rows, key=lambda row: row.get("evaluations", 0)):
+        found[row["strategy"], row["seed"]] = row
+    return list(found.values())
+
+
+def print_volumes(rows: Sequence[Row], end: int) -> None:
+    """Print hypervolumes after so many candidates, of the seeds that have got so far."""
     volumes: dict[str, list[float]] = {}
     for row in rows:
-        if "volume" in row:
-            volumes.setdefault(row["strategy"], []).append(row["volume"])
+        if row.get("evaluations", 0) >= end:
+            volumes.setdefault(row["strategy"], []).append(row["curve"][end // 10 - 1])
     middle = {name: statistics.median(values) for name, values in volumes.items()}
-    print("\n| strategy | hypervolume, median [least, most] | seeds | over nsga2 | over random |")
+    print(f"\n| after {end} candidates | hypervolume, median [least, most] | seeds "
+          "| over nsga2 | over random |")  # fmt: skip
     print("|---|--:|--:|--:|--:|")
     for name, values in volumes.items():
         gains = [
@@ -254,6 +262,15 @@ def print_tables(rows: Sequence[Row], ratios: Sequence[float]) -> None:
             for other in ("nsga2", "random")
         ]
         print(f"| {name} | {spread(values, '.2f')} | {len(values)} | {' | '.join(gains)} |")
+
+
+def print_tables(rows: Sequence[Row], ratios: Sequence[float]) -> None:
+    rows = latest(rows)
+    speed = next((row["per_second"] for row in rows if row["strategy"] == "overhead"), None)
+    if speed is not None:
+        print(f"\ncandidates a second without the reader: {speed:.1f}")
+    for end in (60, 200):
+        print_volumes(rows, end)
     print("\n| accuracy on unseen texts, ratio at least | " + " | ".join(map(str, ratios)) + " |")
     print("|---|" + "--:|" * len(ratios))
     for name in dict.fromkeys(row["strategy"] for row in rows if "unseen" in row):
@@ -276,8 +293,12 @@ class Results:
         lines = path.read_text().splitlines() if path.exists() else []
         self.rows: list[Row] = [json.loads(line) for line in lines]
 
-    def has(self, strategy: str, seed: int | None) -> bool:
-        return any((row["strategy"], row["seed"]) == (strategy, seed) for row in self.rows)
+    def has(self, strategy: str, seed: int | None = None, count: int = 0) -> bool:
+        return any(
+            (row["strategy"], row["seed"]) == (strategy, seed)
+            and row.get("evaluations", 0) >= count
+            for row in self.rows
+        )
 
     def keep(self, row: Row) -> None:
         self.rows.append(row)
@@ -308,14 +329,14 @@ def main() -> None:
     results = Results(out / "results.jsonl")
     for seed in range(seeds):
         fitness = fitness_on(texts, setting.size, seed)
-        if not results.has("overhead", None):
+        if not results.has("overhead"):
             results.keep(overhead(space, fitness))
         arena = Arena(args.reader, space, fitness, seed, count, out)
         for name in args.strategies:
-            if not results.has(name, seed):
+            if not results.has(name, seed, count):
                 results.keep(run(name, arena, judge, setting.ratios))
-    for name in (setting.manual, *setting.aligned):
-        if not results.has(name, None):
+    for name in () if args.without_presets else (setting.manual, *setting.aligned):
+        if not results.has(name):
             results.keep(preset_row(name, setting, judge))
     print_tables(results.rows, setting.ratios)
 
@@ -330,6 +351,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--evaluations", type=int, default=200)
     parser.add_argument("--strategies", nargs="+", default=["random", "nsga2", "searched"])
     parser.add_argument("--quick", action="store_true", help="one seed, 30 evaluations")
+    parser.add_argument("--without-presets", action="store_true", help="read no presets at the end")
     return parser.parse_args()
 
 

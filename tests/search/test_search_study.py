@@ -199,6 +199,18 @@ def test_convergence_needs_generations_without_gain(record: MakeRecord) -> None:
     assert not is_converged(flat[:30], 5, 3)
 
 
+def test_the_budget_of_the_paper_is_five_rounds_of_two_hundred(record: MakeRecord) -> None:
+    budget = Budget()
+    assert budget.evaluations == 5 * 200
+    assert budget.round_size == 200
+    assert budget.patience == 1
+    rising = [record(i, 0.9, 2.0 + i / 100) for i in range(400)]
+    assert not is_converged(rising, budget.round_size, budget.patience)
+    stuck = [*rising[:200], *(record(200 + i, 0.8, 1.5) for i in range(200))]
+    assert not is_converged(stuck[:399], budget.round_size, budget.patience)
+    assert is_converged(stuck, budget.round_size, budget.patience)
+
+
 def test_hopeless_searches_do_not_count_as_converged(record: MakeRecord) -> None:
     assert not is_converged([record(i, 0.1, 2.0) for i in range(60)], 5, 3)
 

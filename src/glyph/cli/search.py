@@ -127,8 +127,6 @@ def search(
     are the front. DIR/best.toml is the chosen one, for 'glyph render --preset'; DIR/report.html
     tells the story. Stopped at any moment, the same command continues; several processes may work
     on one DIR. --set holds a field fixed.
-
-    Example: glyph search book.txt --reader ocr --budget small --out runs/book
     """
     from glyph.search.choosing import Wish
     from glyph.search.endpoint import Endpoint

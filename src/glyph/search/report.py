@@ -31,16 +31,28 @@ MAX_LINEAGE = 12
 MAX_NOTES = 20
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;
-padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #d0d7de}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;text-align:right;
-border-bottom:1px solid #d0d7de}th:first-child,td:first-child{text-align:left}td.t{text-align:left}
-img{max-width:100%}.step{display:flex;gap:1rem;margin:1rem 0;align-items:flex-start}
-.step img{border:1px solid #d0d7de;flex:none;max-width:26rem}.dim{color:#59636e}
-code{background:#f6f8fa;padding:.1rem .3rem}.big{font-size:1.15rem}
-@media(max-width:45rem){.step{flex-direction:column}}
+:root{color-scheme:light dark;--ink:#1f2328;--dim:#59636e;--line:#d0d7de;--ground:#fff;
+--soft:#f6f8fa;--us:#ddf4ff}
+@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9198a1;--line:#3d444d;
+--ground:#0d1117;--soft:#151b23;--us:#121d2f}}
+body{font:15px/1.55 system-ui,sans-serif;color:var(--ink);background:var(--ground);
+max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem;margin-bottom:.4rem}
+h2{font-size:1.15rem;margin-top:2.4rem;padding-bottom:.3rem;border-bottom:1px solid var(--line)}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}
+th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid var(--line);
+white-space:nowrap}
+th{font-weight:600;color:var(--dim)}th:first-child,td:first-child{text-align:left}
+td.t{text-align:left;white-space:normal}th.t{text-align:left}
+tr.us td{background:var(--us);font-weight:600}.wide{overflow-x:auto}
+.plot{max-width:100%;height:auto;display:block}
+.step{display:flex;gap:1.2rem;margin:1rem 0;align-items:flex-start}
+.step img{border:1px solid var(--line);border-radius:4px;flex:none;max-width:26rem}
+.tag{display:inline-block;padding:0 .5rem;border:1px solid var(--line);border-radius:1rem;
+font-size:.82rem;color:var(--dim);margin-left:.4rem}
+.dim{color:var(--dim)}code{background:var(--soft);padding:.15rem .4rem;border-radius:4px}
+.big{font-size:1.15rem;margin:.2rem 0}
+@media(max-width:45rem){.step{flex-direction:column}.step img{max-width:100%}}
 """
 
 
@@ -181,10 +193,12 @@ def _lineage(records: Sequence[Record], best: Record, fitness: Fitness) -> str:
     for record in chain:
         parents = ", ".join(map(str, record.parents))
         steps.append(
-            f'<div class="step">{_image(thumbnail(record.config, text))}<div><b>Candidate '
-            f"{record.number}</b> by {escape(record.operator)}"
-            f"{f' from {parents}' if parents else ''}<br>accuracy {record.point[0]:.1%}, ratio "
-            f"{record.point[1]:.2f}<br>{escape(record.reason)}</div></div>"
+            f'<div class="step">{_image(thumbnail(record.config, text), "")}<div>'
+            f"<b>Candidate {record.number}</b>"
+            f'<span class="tag">{escape(record.operator)}'
+            f"{f' from {parents}' if parents else ''}</span><br>"
+            f"<b>{record.point[0]:.1%}</b> at <b>{record.point[1]:.2f}x</b><br>"
+            f'<span class="dim">{escape(record.reason)}</span></div></div>'
         )
     return note + "".join(steps)
 
@@ -231,8 +245,8 @@ def _front_table(front: Sequence[Record]) -> str:
         for record in front
     )
     return (
-        "<table><tr><th>candidate</th><th>accuracy</th><th>95 % interval</th><th>ratio</th>"
-        f"<th>why</th></tr>{rows}</table>"
+        '<div class="wide"><table><tr><th>candidate</th><th>accuracy</th><th>95 % interval</th>'
+        f'<th>ratio</th><th class="t">why</th></tr>{rows}</table></div>'
     )
 
 
@@ -252,5 +266,6 @@ def _section(title: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2>{body}"
 
 
-def _image(png: bytes) -> str:
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+def _image(png: bytes, kind: str = "plot") -> str:
+    data = base64.b64encode(png).decode()
+    return f'<img alt="" class="{kind}" src="data:image/png;base64,{data}">'
