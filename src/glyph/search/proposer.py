@@ -146,7 +146,8 @@ class LlmProposer:
             file.write(json.dumps({"event": event, **values}, ensure_ascii=False) + "\n")
 
     def _crops(self, records: Sequence[Record]) -> list[bytes]:
-        if self._show is None or not records:
+        # Images would fill a small context.
+        if self._show is None or not records or self._endpoint.context_tokens is not None:
             return []
         front = front_of(records)
         best = front[0] if front else records[0]
