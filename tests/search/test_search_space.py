@@ -22,6 +22,19 @@ def test_every_field_is_a_gene_with_a_unit_and_stands_in_one_group() -> None:
     assert sorted(grouped) == sorted([STYLE, *field_specs()])
 
 
+@given(st.integers(0, 100_000))
+def test_whatever_genes_are_put_together_becomes_values_of_the_genes_or_is_refused(
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    try:
+        config = SPACE.repair({gene.name: gene.drawn(rng) for gene in SPACE.genes})
+    except ConfigError:
+        return
+    for gene in SPACE.genes:
+        assert gene.clipped(getattr(config, gene.name)) == getattr(config, gene.name)
+
+
 @given(st.integers(0, 10_000))
 def test_draws_lie_in_the_space_and_survive_repair(seed: int) -> None:
     config = SPACE.sample(np.random.default_rng(seed))

@@ -21,7 +21,7 @@ from glyph.search.space import Space
 
 COMPARISON = "comparison.json"
 MANUAL = "glyph-en-72"
-RATIOS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+RATIOS = (2.0, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
 LOWEST_DPI = 33
 
 

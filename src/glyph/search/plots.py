@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from glyph.search.loop import front_of, outcomes, volumes
 from glyph.search.pareto import REFERENCE
@@ -51,7 +52,7 @@ def front_plot(records: Sequence[Record], best: Record, population: int) -> byte
     )  # fmt: skip
     axes.set_xlabel("compression ratio: text tokens for each visual token")
     axes.set_ylabel("accuracy of the reader")
-    _legend(axes, loc="upper right")
+    _legend(figure, loc="outside lower center", ncols=5)
     return _png(figure)
 
 
@@ -99,6 +100,8 @@ def operator_plot(records: Sequence[Record], population: int) -> bytes:
         label = f"{name}: {paid} of {total} enlarged the front"
         axes.bar(generations, counts, bottom=bottom, color=f"C{number}", label=label, width=0.8)
         bottom += counts
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("generation")
     axes.set_ylabel("candidates")
     _legend(axes, loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -156,8 +159,8 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _legend(axes: Any, **placed: Any) -> None:
-    axes.legend(labelcolor=INK, frameon=False, **{"fontsize": 8, **placed})
+def _legend(place: Any, **placed: Any) -> None:
+    place.legend(labelcolor=INK, frameon=False, **{"fontsize": 8, **placed})
 
 
 def _png(figure: Any) -> bytes:

@@ -157,13 +157,17 @@ def _comparison(records: Sequence[Record], comparison: Comparison | None) -> str
         groups["the paper's preset, dpi lowered"] = comparison.manual
     groups["presets of the package"] = [r.point for r in full if r.operator == "seed"]
     groups["searched"] = [record.point for record in full]
+    reached = max((ratio for points in groups.values() for _, ratio in points), default=0.0)
+    ratios = [ratio for ratio in RATIOS if ratio <= reached]
     rows: list[str] = []
     for name, points in groups.items():
-        tops = [max((p[0] for p in points if p[1] >= ratio), default=None) for ratio in RATIOS]
+        if not points:
+            continue
+        tops = [max((p[0] for p in points if p[1] >= ratio), default=None) for ratio in ratios]
         cells = "".join("<td>-</td>" if top is None else f"<td>{top:.1%}</td>" for top in tops)
         style = ' class="us"' if name == "searched" else ""
         rows.append(f"<tr{style}><td>{name}</td>{cells}</tr>")
-    head = "".join(f"<th>{ratio:g}x</th>" for ratio in RATIOS)
+    head = "".join(f"<th>{ratio:g}x</th>" for ratio in ratios)
     hint = "" if comparison else " Random draws and the paper's preset are read with --compare."
     return (
         "<p>Best accuracy of what compresses at least so much, all on the same questions."

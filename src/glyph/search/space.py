@@ -225,8 +225,7 @@ class Space:
         if "first_line_indent_pt" not in fixed:
             hang = -merged["left_indent_pt"]
             merged["first_line_indent_pt"] = max(merged["first_line_indent_pt"], hang)
-        if "font_color" not in fixed:
-            _mend_contrast(merged)
+        _mend_contrast(merged, self.by_name)
         try:
             return RenderConfig(**merged)
         except ConfigError:
@@ -383,14 +382,16 @@ def _check_names(values: Mapping[str, Any], genes: Container[str] = ()) -> None:
             )
 
 
-def _mend_contrast(values: Values) -> None:
-    """Make the text readable on its ground, in place."""
+def _mend_contrast(values: Values, genes: Mapping[str, Gene]) -> None:
+    """Make text and marks readable on their ground, in place, by colours that may be chosen."""
+
+    def mend(name: str, ground: str, wanted: str) -> None:
+        if name in genes and contrast(values[name], ground) < MIN_CONTRAST:
+            extremes = max("#000000", "#FFFFFF", key=lambda color: contrast(color, ground))
+            values[name] = wanted if wanted in genes[name].choices else extremes
+
     ground = values["paragraph_color"]
-    if contrast(values["font_color"], ground) < MIN_CONTRAST:
-        values["font_color"] = max("#000000", "#FFFFFF", key=lambda ink: contrast(ink, ground))
-    if values["page_label"] != "none" and (
-        contrast(values["font_color"], values["page_color"]) < MIN_CONTRAST
-    ):
-        values["page_color"] = ground
-    if contrast(values["newline_marker_color"], ground) < MIN_CONTRAST:
-        values["newline_marker_color"] = values["font_color"]
+    mend("font_color", ground, "")
+    if values["page_label"] != "none":
+        mend("page_color", values["font_color"], ground)
+    mend("newline_marker_color", ground, values["font_color"])
