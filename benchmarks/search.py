@@ -63,8 +63,7 @@ class Setting:
     size: SetSize
     unseen: SetSize
     ratios: tuple[float, ...]
-    manual: str
-    aligned: tuple[str, ...]
+    presets: tuple[str, ...]
     lowest_dpi: int
 
 
@@ -73,16 +72,14 @@ SETTINGS = {
         SetSize(3, 200),
         SetSize(12, 240),
         (4.0, 6.0, 8.0),
-        "glyph-en-72",
-        ("aligned-28", "aligned-28-dense", "aligned-28-flow", "aligned-28-small"),
+        ("glyph-en-72", "aligned-28", "aligned-28-dense", "aligned-28-flow", "aligned-28-small"),
         33,
     ),
     "nano": Setting(
         SetSize(4, 1_000),
         SetSize(12, 1_000),
         (2.0, 3.0, 3.5),
-        "glyph-en-72",
-        ("nano", "nano-dense"),
+        ("glyph-en-72", "nano", "nano-dense"),
         # Letters of another size are none that it was taught.
         72,
     ),
@@ -348,7 +345,7 @@ def main() -> None:
         for name in args.strategies:
             if not results.has(name, seed, count):
                 results.keep(run(name, arena, judge, setting.ratios))
-    for name in () if args.without_presets else (setting.manual, *setting.aligned):
+    for name in setting.presets if args.presets is None else args.presets:
         if not results.has(name):
             results.keep(preset_row(name, setting, judge))
     print_tables(results.rows, setting.ratios)
@@ -364,7 +361,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--evaluations", type=int, default=200)
     parser.add_argument("--strategies", nargs="+", default=["random", "nsga2", "searched"])
     parser.add_argument("--quick", action="store_true", help="one seed, 30 evaluations")
-    parser.add_argument("--without-presets", action="store_true", help="read no presets at the end")
+    parser.add_argument("--presets", nargs="*", help="those to read; by default the reader's")
     return parser.parse_args()
 
 
