@@ -248,6 +248,15 @@ def spread(values: Sequence[float], form: str) -> str:
     return f"{middle:{form}} [{low:{form}}, {high:{form}}]"
 
 
+def unseen_words(found: Sequence[Row], count: int) -> str:
+    """Return accuracies with the ratio they were reached at, and how many seeds got there."""
+    if not found:
+        return "-"
+    ratio = statistics.median(row["ratio"] for row in found)
+    words = f"{spread([row['accuracy'] for row in found], '.3f')} at {ratio:.1f}x"
+    return words if count == 1 else f"{words}, {len(found)} of {count}"
+
+
 def latest(rows: Sequence[Row]) -> list[Row]:
     """Return for each strategy and seed the row with most evaluations."""
     found: dict[tuple[str, int | None], Row] = {}
@@ -287,8 +296,7 @@ def print_tables(rows: Sequence[Row], ratios: Sequence[float]) -> None:
         cells: list[str] = []
         for ratio in ratios:
             mine = [row["unseen"][str(ratio)] for row in rows if row["strategy"] == name]
-            read = [found["accuracy"] for found in mine if found]
-            cells.append(spread(read, ".3f") + (f" of {len(mine)}" if len(mine) > 1 else ""))
+            cells.append(unseen_words([found for found in mine if found], len(mine)))
         print(f"| {name} | {' | '.join(cells)} |")
 
 
