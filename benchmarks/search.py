@@ -39,9 +39,10 @@ from glyph.errors import ConfigError
 from glyph.presets import load_preset
 from glyph.readers import open_reader
 from glyph.readers.protocol import StyledReader
+from glyph.search.choosing import safest_index
 from glyph.search.fitness import Fitness, Measured, Price, Rival
 from glyph.search.loop import Budget, Search, Tactics
-from glyph.search.pareto import Point, front_indices, hypervolume
+from glyph.search.pareto import Point, hypervolume
 from glyph.search.readings import Readings
 from glyph.search.space import Space
 from glyph.search.study import Identity, SearchStudy, distributions_of, open_storage
@@ -152,6 +153,8 @@ def run(name: str, arena: Arena, judge: Fitness, ratios: Sequence[float]) -> Row
         found = {"random": run_random, "nsga2": run_nsga2}[name](arena)
     seconds = time.perf_counter() - begin
     ends = range(10, arena.count + 1, 10)
+    num_questions = arena.fitness.validation.num_questions
+    chosen = {ratio: at_ratio(found, ratio, num_questions) for ratio in ratios}
     return {
         "strategy": name,
         "seed": arena.seed,
@@ -159,7 +162,7 @@ def run(name: str, arena: Arena, judge: Fitness, ratios: Sequence[float]) -> Row
         "volume": volume(found),
         "curve": [round(volume(found[:end]), 3) for end in ends],
         "seconds": round(seconds, 1),
-        "unseen": {str(ratio): on_unseen(at_ratio(found, ratio), judge) for ratio in ratios},
+        "unseen": {str(ratio): on_unseen(config, judge) for ratio, config in chosen.items()},
     }
 
 
@@ -167,12 +170,12 @@ def volume(found: Found) -> float:
     return hypervolume([point for _, point, is_full in found if is_full])
 
 
-def at_ratio(found: Found, ratio: float) -> RenderConfig | None:
-    """Return the front's most accurate config of at least this ratio."""
-    full = [(config, point) for config, point, is_full in found if is_full]
-    points = [point for _, point in full]
-    fitting = [full[i] for i in front_indices(points) if points[i][1] >= ratio]
-    return max(fitting, key=lambda item: item[1], default=(None, None))[0]
+def at_ratio(found: Found, ratio: float, num_questions: int) -> RenderConfig | None:
+    """Return what `--at-ratio` chooses, for all strategies alike."""
+    dense = [(config, point) for config, point, is_full in found if is_full and point[1] >= ratio]
+    if not dense:
+        return None
+    return dense[safest_index([point for _, point in dense], num_questions)][0]
 
 
 def on_unseen(config: RenderConfig | None, judge: Fitness) -> Row | None:

@@ -288,6 +288,15 @@ def test_wishes_choose_from_the_front(found: list[Record], wish: Wish, number: i
     assert choose_best(found, wish).number == number
 
 
+def test_at_a_ratio_what_is_as_accurate_and_less_dense_is_safer(record: MakeRecord) -> None:
+    # Ten questions each: less than a twentieth is no difference.
+    found = [record(0, 1.0, 7.5), record(1, 0.96, 5.0), record(2, 0.94, 4.0), record(3, 1.0, 3.0)]
+    assert choose_best(found, Wish(at_ratio=3.5)).number == 1
+    assert choose_best(found, Wish(at_ratio=6.0)).number == 0
+    assert choose_best(found, Wish(at_ratio=3.5, min_accuracy=0.99)).number == 0
+    assert choose_best(found, Wish()).number == 0
+
+
 def test_wishes_that_cannot_be_met_say_what_the_front_offers(found: list[Record]) -> None:
     with pytest.raises(ConfigError, match=r"no candidate reaches ratio 6 and accuracy 0\.9") as e:
         choose_best(found, Wish(6.0, 0.9))
