@@ -46,6 +46,7 @@ class Summary:
         render_s: Seconds spent making pages.
         seconds: Seconds spent answering, over all examples.
         f1: F1 of MMLongBench-Doc, for that task only.
+        failure: Why the first of the failed examples failed; "" when none did.
     """
 
     reader: str
@@ -66,6 +67,7 @@ class Summary:
     render_s: float
     seconds: float
     f1: float | None = None
+    failure: str = ""
 
 
 def summarise(run: Run, price: Price | None = None) -> Summary:
@@ -109,6 +111,7 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
         render_s=sum(record.render_s for record in answered),
         seconds=sum(record.seconds for record in answered),
         f1=_document_f1(run),
+        failure=next((record.error for record in run.records if record.status == "failed"), ""),
     )
 
 

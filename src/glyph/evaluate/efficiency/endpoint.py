@@ -13,7 +13,7 @@ from typing import Any
 
 from glyph.config import RenderConfig
 from glyph.documents import document_from_text
-from glyph.evaluate.efficiency.measure import CONTEXT_TOKENIZER, sample_text
+from glyph.evaluate.efficiency.sides import CONTEXT_TOKENIZER, sample_text
 from glyph.readers import Request, open_reader
 from glyph.readers.protocol import TextReader
 from glyph.render import render_pages

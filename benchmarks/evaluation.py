@@ -1,0 +1,304 @@
+"""Every table of docs/EVALUATION.md: both offline readers on every task, beside text baselines.
+
+    python benchmarks/evaluation.py --data DIR             all of it: about an hour of one core
+    python benchmarks/evaluation.py --data DIR --quick     one example of everything, minutes
+    python benchmarks/evaluation.py --only ocr-dpi,nano-needle
+    python benchmarks/evaluation.py --tables               print the tables of what was measured
+
+Answers are journalled in --work, so that a run that was stopped goes on. Each study leaves one
+small JSON file in benchmarks/results/evaluation, and all of them together `tables.md` beside it.
+`DIR` holds the texts: `needle/PaulGrahamEssays`, `multihop/hotpotqa_train100.json`,
+`multilingual/xquad.en.first12.json`, `qa/*.jsonl` and `books/`.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from glyph.evaluate import TaskOptions, load_task
+from glyph.evaluate.answering import CONDITIONS, Answerer
+from glyph.evaluate.session import Plan, Row, open_answerer, run_session, write_aside
+from glyph.text_tokens import count_text_tokens
+from glyph.tokens import resolve_model
+
+RESULTS = Path(__file__).parent / "results" / "evaluation"
+MODEL = "glm-4.1v"
+OF_PAGES = ("pages", "blank")
+SEED = 8
+RULER_DATA = (
+    "needle/PaulGrahamEssays", "multihop/hotpotqa_train100.json",
+    "multilingual/xquad.en.first12.json",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """One reader on one task: a table, or a part of one.
+
+    Attributes:
+        name: Of its file of results.
+        reader: `nano` or `ocr`.
+        task: Of `glyph eval`.
+        num_examples: Of each subset and length.
+        lengths: In text tokens; empty for the task's own.
+        data: Files and folders below the folder of texts.
+        preset: How pages look; None for the reader's own.
+        dpis: Resolutions; empty for the preset's own.
+        conditions: How contexts are shown.
+    """
+
+    name: str
+    reader: str
+    task: str
+    num_examples: int
+    lengths: tuple[int, ...] = ()
+    data: tuple[str, ...] = ()
+    preset: str | None = None
+    dpis: tuple[float, ...] = ()
+    conditions: tuple[str, ...] = CONDITIONS
+
+
+def studies() -> Iterator[Study]:
+    """Yield the studies, the cheap ones first."""
+    yield Study("nano-ocr-dense", "nano", "ocr", 20, preset="nano-dense", conditions=OF_PAGES)
+    yield Study("nano-ocr-lines", "nano", "ocr", 20, preset="nano", conditions=OF_PAGES)
+    for length, number in ((1024, 20), (4096, 20), (16384, 5)):
+        yield Study(f"nano-ruler-{length}", "nano", "ruler", number, (length,), RULER_DATA)
+    for length in (4096, 16384):
+        yield Study(f"nano-mrcr-{length}", "nano", "mrcr", 6, (length,))
+    for book in ("jane_eyre", "sanguo_yanyi"):
+        for length in (1024, 4096, 16384):
+            yield Study(f"nano-books-{book}-{length}", "nano", "books", 10, (length,),
+                        (f"qa/{book}.jsonl",))  # fmt: skip
+    yield Study("nano-needle", "nano", "needle", 2, (1024, 4096, 16384, 65536, 131072),
+                RULER_DATA[:1])  # fmt: skip
+    yield Study("nano-books-whole", "nano", "books", 10, data=("qa/jane_eyre.jsonl",),
+                conditions=("pages", "full-text", "truncate", "bm25"))  # fmt: skip
+    yield Study("ocr-dpi", "ocr", "ocr", 4, preset="aligned-28", dpis=(60, 72, 84, 96, 120),
+                conditions=OF_PAGES)  # fmt: skip
+    for preset in ("aligned-28-flow", "aligned-28-dense", "glyph-en-72", "nano-dense"):
+        yield Study(f"ocr-{preset}", "ocr", "ocr", 4, preset=preset, conditions=OF_PAGES)
+    yield Study("ocr-ruler-768", "ocr", "ruler", 3, (768,), RULER_DATA)
+    yield Study("ocr-books-jane_eyre-1024", "ocr", "books", 10, (1024,), ("qa/jane_eyre.jsonl",))
+    yield Study("ocr-books-sanguo_yanyi-1024", "ocr", "books", 10, (1024,),
+                ("qa/sanguo_yanyi.jsonl",))  # fmt: skip
+    yield Study("ocr-needle", "ocr", "needle", 1, (512, 1024, 2048), RULER_DATA[:1])
+    yield Study("ocr-mrcr-2048", "ocr", "mrcr", 2, (2048,))
+
+
+def made_short(study: Study) -> Study:
+    """Return the same with one example of the shortest lengths."""
+    return replace(study, num_examples=1, lengths=study.lengths[:2], dpis=study.dpis[1:3])
+
+
+@cache
+def answerer_of(reader: str, threads: int) -> Answerer:
+    return open_answerer(reader, SEED, threads=threads)
+
+
+def run(study: Study, data: Path, work: Path, threads: int) -> dict[str, Any]:
+    """Run a study, or go on with it, and return its rows."""
+    tokenizer = resolve_model(MODEL).tokenizer
+    options = TaskOptions(
+        lengths=study.lengths,
+        num_examples=study.num_examples,
+        data=tuple(data / each for each in study.data),
+        seed=SEED,
+        count=lambda text: count_text_tokens(text, tokenizer),
+    )
+    task = load_task(study.task, options)
+    plan = Plan(work / study.name, study.conditions, study.preset, (), study.dpis, MODEL,
+                seed=SEED)  # fmt: skip
+    began = time.process_time()
+    rows = run_session(task, answerer_of(study.reader, threads), plan)
+    return {
+        "study": asdict(study),
+        "seed": SEED,
+        "cpu_s": round(time.process_time() - began, 1),
+        "skipped": list(task.skipped),
+        "rows": [row_values(row) for row in rows],
+    }
+
+
+def row_values(row: Row) -> dict[str, Any]:
+    """Return a row without the scores of its examples, with figures rounded."""
+    values = asdict(row)
+    del values["records"]
+    return json.loads(json.dumps(values), parse_float=lambda text: round(float(text), 4))
+
+
+# -- tables ----------------------------------------------------------------------------------
+
+
+def tables(results: dict[str, dict[str, Any]]) -> str:
+    """Return the tables of all studies there are, as Markdown."""
+    parts = ["# Measured by benchmarks/evaluation.py\n"]
+    parts += [_ocr_table(results)]
+    for reader in ("nano", "ocr"):
+        parts += [_needle_table(results, reader), _ruler_table(results, reader)]
+    parts += [_mean_table(results, "mrcr"), _mean_table(results, "books"), _failures(results)]
+    return "\n".join(part for part in parts if part)
+
+
+def _of(
+    results: dict[str, dict[str, Any]], task: str, reader: str | None = None
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return study and row of all runs of a task."""
+    return [
+        (each["study"], row)
+        for each in results.values()
+        if each["study"]["task"] == task and reader in (None, each["study"]["reader"])
+        for row in each["rows"]
+    ]
+
+
+def markdown(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    lines = ["| " + " | ".join(each) + " |" for each in (head, *rows)]
+    lines.insert(1, "|---" + "|--:" * (len(head) - 1) + "|")
+    return f"## {title}\n\n" + "\n".join(lines) + "\n"
+
+
+def score_of(row: dict[str, Any], subset: str) -> str:
+    """Return a score and its interval."""
+    summary = row["summary"]
+    if subset not in summary["scores"]:
+        return "failed" if summary["failed"] else "-"
+    low, high = summary["intervals"][subset]
+    return f"{summary['scores'][subset]:.1f} [{low:.0f}, {high:.0f}]"
+
+
+def mean_of(row: dict[str, Any]) -> str:
+    summary = row["summary"]
+    if summary["mean"] is None:
+        return "failed"
+    low, high = summary["mean_interval"]
+    return f"{summary['mean']:.1f} [{low:.0f}, {high:.0f}]"
+
+
+def number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _ocr_table(results: dict[str, dict[str, Any]]) -> str:
+    kinds = ("words", "strings", "digits", "uuids", "code", "chinese")
+    rows = []
+    for study, row in _of(results, "ocr"):
+        if row["summary"]["condition"] != "pages":
+            continue
+        scores = row["summary"]["scores"]
+        figures = [number(scores.get(kind), ".1f") if kind in scores else "failed"
+                   for kind in kinds]  # fmt: skip
+        rows.append((study["reader"], row["preset"], str(study["num_examples"]), *figures,
+                     number(row["summary"]["ratio"], ".2f")))  # fmt: skip
+    head = ("reader", "preset", "n a kind", *kinds, "ratio")
+    return markdown("Characters right, %", head, rows)
+
+
+def _needle_table(results: dict[str, dict[str, Any]], reader: str) -> str:
+    found = _of(results, "needle", reader)
+    by_name = {row["summary"]["condition"]: row for _, row in found}
+    if not found:
+        return ""
+    lengths = found[0][0]["lengths"]
+    depths = (0, 25, 50, 75, 100)
+    head = ("depth", *(f"{length:,}" for length in lengths))
+    cell = "length {}, depth {}".format
+    rows = [
+        (f"{depth} %", *(number(by_name["pages"]["summary"]["scores"].get(cell(length, depth)),
+                                ".0f") for length in lengths))
+        for depth in depths
+    ]  # fmt: skip
+    for condition, row in by_name.items():
+        scores = row["summary"]["scores"]
+        means = [[scores[cell(length, depth)] for depth in depths if cell(length, depth) in scores]
+                 for length in lengths]  # fmt: skip
+        rows.append((f"all depths, {condition}, {number(row['summary']['ratio'], '.2f')}x",
+                     *(number(sum(m) / len(m) if m else None, ".0f") for m in means)))  # fmt: skip
+    n = found[0][0]["num_examples"]
+    return markdown(f"Needle, {reader}, n = {n} a cell, score by text tokens", head, rows)
+
+
+def _ruler_table(results: dict[str, dict[str, Any]], reader: str) -> str:
+    found = _of(results, "ruler", reader)
+    head = ("subset", *(f"{study['lengths'][0]:,} {row['summary']['condition']}, "
+                        f"n = {study['num_examples']}" for study, row in found))  # fmt: skip
+    subsets = dict.fromkeys(name for _, row in found for name in row["summary"]["scores"])
+    rows = [(name, *(score_of(row, name) for _, row in found)) for name in subsets]
+    if found:
+        rows += [
+            ("mean over 13 subsets", *(mean_of(row) for _, row in found)),
+            ("mean over 4 categories",
+             *(number(row["summary"]["mean_over_categories"], ".1f") for _, row in found)),
+            ("silent errors, %",
+             *(number(row["summary"]["silent_error_rate"], ".1f") for _, row in found)),
+            ("ratio", *(number(row["summary"]["ratio"], ".2f") for _, row in found)),
+        ]  # fmt: skip
+    return markdown(f"RULER, {reader}", head, rows)
+
+
+def _mean_table(results: dict[str, dict[str, Any]], task: str) -> str:
+    head = ("reader", "context", "subset", "shown as", "n", "score", "silent errors, %", "ratio")
+    rows = [
+        (study["reader"], f"{study['lengths'][0]:,}" if study["lengths"] else "whole", subset,
+         row["summary"]["condition"], str(row["summary"]["examples"] // len(names)),
+         score_of(row, subset), number(row["summary"]["silent_error_rate"], ".1f"),
+         number(row["summary"]["ratio"], ".2f"))
+        for study, row in _of(results, task)
+        for names in [list(row["summary"]["scores"]) or ["all"]]
+        for subset in names
+    ]  # fmt: skip
+    return markdown(task, head, rows)
+
+
+def _failures(results: dict[str, dict[str, Any]]) -> str:
+    rows = [
+        (name, row["summary"]["condition"], str(row["summary"]["failed"]),
+         row["summary"]["failure"])
+        for name, each in results.items()
+        for row in each["rows"]
+        if row["summary"]["failed"]
+    ]  # fmt: skip
+    return markdown("What failed, and why", ("study", "shown as", "failed", "the first"), rows)
+
+
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the results there are, in the order of the studies."""
+    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    names = [study.name for study in studies()]
+    return {name: found[name] for name in names if name in found}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options.add_argument("--data", type=Path, default=Path(os.environ.get("GLYPH_DATA", "data")))
+    options.add_argument("--work", type=Path, default=Path("runs/evaluation"))
+    options.add_argument("--only", default="", help="studies, such as ocr-dpi,nano-needle")
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--quick", action="store_true")
+    options.add_argument("--tables", action="store_true", help="run nothing")
+    asked = options.parse_args()
+    only = asked.only.split(",") if asked.only else [study.name for study in studies()]
+    work = asked.work / "quick" if asked.quick else asked.work
+    results = work / "results" if asked.quick else RESULTS
+    results.mkdir(parents=True, exist_ok=True)
+    for study in studies():
+        if study.name in only and not asked.tables:
+            chosen = made_short(study) if asked.quick else study
+            values = run(chosen, asked.data, work, asked.threads)
+            write_aside(results / f"{study.name}.json", json.dumps(values, indent=1) + "\n")
+            print(f"{study.name}: {values['cpu_s']} core-seconds", flush=True)
+    text = tables(read_results(results))
+    write_aside(results / "tables.md", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
