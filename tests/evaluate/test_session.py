@@ -9,7 +9,14 @@ import pytest
 
 from command_line import refusal, run, values
 from glyph.api import make_config
-from glyph.evaluate import RunSettings, TaskOptions, evaluate, load_task, paired_difference
+from glyph.evaluate import (
+    RunSettings,
+    TaskOptions,
+    evaluate,
+    load_task,
+    paired_difference,
+    scores_of,
+)
 from glyph.evaluate.answering import OracleAnswerer, apply_condition, blanked, extract_from_text
 from glyph.evaluate.retrieval import retrieve, truncate
 from glyph.evaluate.showing import Showing
@@ -69,7 +76,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     assert "Built into the evaluation: oracle, blank." in refusal(*arguments, "-r", "orcle")
     assert "unknown baseline 'bm52'" in refusal(*arguments, "-r", "blank", "--baseline", "bm52")
     assert "not numbers separated by commas" in refusal(*arguments, "-r", "blank", "--dpi", "x")
-    assert "price '1' is not two numbers" in refusal(*arguments, "-r", "blank", "--price", "1")
+    assert "give --price-output too" in refusal(*arguments, "-r", "blank", "--price-input", 1)
 
 
 def test_text_at_equal_tokens_keeps_both_ends_or_what_matches() -> None:
@@ -117,11 +124,12 @@ def test_a_paired_difference_is_that_of_the_scores(tmp_path: Path) -> None:
     task = load_task("ruler", TaskOptions(("niah_single_1",), (256,), 6))
     one = evaluate(task.examples, OracleAnswerer(), SHOWING, tmp_path / "j", RunSettings())
     worse = tuple(replace(r, score=0.5) if i % 2 else r for i, r in enumerate(one.records))
-    gap = paired_difference(one, replace(one, records=worse))
+    scores = scores_of(one)
+    gap = paired_difference(scores, scores_of(replace(one, records=worse)))
     assert gap is not None
     assert gap.points == 25.0
     assert 0 <= gap.low < 25 < gap.high <= 50
-    assert paired_difference(one, replace(one, records=())) is None
+    assert paired_difference(scores, {}) is None
 
 
 def test_runs_of_one_folder_stand_in_one_report(tmp_path: Path) -> None:

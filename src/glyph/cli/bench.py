@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glyph.cli.console import Verb, make_console, print_json, progress_bar, tell
+from glyph.cli.console import FAILED, Verb, make_console, print_json, progress_bar, tell
 from glyph.cli.options import JsonOption, PresetOption, SettingsOption, fields_of
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def efficiency(
         print_json(table.values(plan))
     else:
         _print(table)
+    if not table.rows:
+        raise typer.Exit(FAILED)
 
 
 def _measured(plan: "TablePlan", *, quiet: bool) -> "Table":

@@ -3,10 +3,13 @@
 import html
 from collections import defaultdict
 from io import BytesIO
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from glyph.evaluate.answering import CONDITIONS
 from glyph.evaluate.session import Row, read_rows, write_aside
+from glyph.evaluate.summary import Difference, paired_difference
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Evaluation</title><style>
 body{{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}}
@@ -34,7 +37,6 @@ def cells(row: Row) -> tuple[str, ...]:
     if summary.mean is not None and summary.mean_interval is not None:
         low, high = summary.mean_interval
         mean = f"{summary.mean:.1f} [{low:.0f}, {high:.0f}]"
-    gap = row.against_pages
     return (
         summary.reader,
         summary.condition,
@@ -48,7 +50,7 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{summary.input_tokens:,}",
         _number(summary.usd, ".4f"),
         f"{summary.seconds:.1f}",
-        f"{gap.points:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}]" if gap else "-",
+        _points(row.against_pages),
     )
 
 
@@ -67,16 +69,15 @@ def write_report(folder: Path) -> None:
         by_task[row.task].append(row)
     markdown, body = [f"# Evaluation\n\n{NOTE}\n"], [f'<p class="note">{html.escape(NOTE)}</p>']
     for task, rows in by_task.items():
-        tables = [_runs_table(rows), _subsets_table(rows)]
+        tables = [_runs_table(rows), _subsets_table(rows), *_pairs_table(rows)]
         markdown.append(f"## {task}\n")
         body.append(f"<h2>{html.escape(task)}</h2>")
         for table in tables:
             markdown.append(_markdown(table))
             body.append(_html(table))
-        missing = _missing(rows)
-        if missing:
-            markdown.append(f"{missing}\n")
-            body.append(f"<p>{html.escape(missing)}</p>")
+        for sentence in (*_failures(rows), *_missing(rows)):
+            markdown.append(f"{sentence}\n")
+            body.append(f"<p>{html.escape(sentence)}</p>")
         for name, image in _plots(task, rows):
             write_aside(folder / name, image)
             markdown.append(f"![{name}]({name})\n")
@@ -85,12 +86,44 @@ def write_report(folder: Path) -> None:
     write_aside(folder / "report.html", PAGE.format(body="\n".join(body)))
 
 
-def _missing(rows: list[Row]) -> str:
-    from glyph.evaluate.answering import CONDITIONS
-
+def _missing(rows: list[Row]) -> list[str]:
     has = {row.summary.condition for row in rows}
     lacks = [name for name in CONDITIONS if name not in has]
-    return f"Not run: {', '.join(lacks)}." if lacks else ""
+    return [f"Not run: {', '.join(lacks)}."] if lacks else []
+
+
+def _failures(rows: list[Row]) -> list[str]:
+    """Return a sentence for every run in which examples have no answer."""
+    return [
+        f"Failed: {row.summary.failed} of {row.summary.examples} for {_title(row)}, the first "
+        f"because: {row.summary.failure}"
+        for row in rows
+        if row.summary.failed
+    ]
+
+
+def _title(row: Row) -> str:
+    return f"{row.summary.reader}, {row.summary.condition}, {row.preset}"
+
+
+def _pairs_table(rows: list[Row]) -> list[list[tuple[str, ...]]]:
+    """Return paired differences between runs from pages over the same examples, if there are two.
+
+    Presets, resolutions and readers are compared so; conditions stand in the table of runs.
+    """
+    of_pages = [row for row in rows if row.summary.condition == "pages"]
+    table: list[tuple[str, ...]] = [("run", "less the run", "n", "points, 95 %")]
+    for one, other in combinations(of_pages, 2):
+        gap = None
+        if one.examples_digest == other.examples_digest:
+            gap = paired_difference(one.records, other.records)
+        if gap is not None:
+            table.append((_title(one), _title(other), str(gap.examples), _points(gap)))
+    return [table] if len(table) > 1 else []
+
+
+def _points(gap: Difference | None) -> str:
+    return f"{gap.points:+.1f} [{gap.low:+.1f}, {gap.high:+.1f}]" if gap else "-"
 
 
 def _runs_table(rows: list[Row]) -> list[tuple[str, ...]]:

@@ -26,7 +26,14 @@ from glyph.evaluate.answering import (
 from glyph.evaluate.judge import Judge
 from glyph.evaluate.runner import Progress, Run, RunSettings, evaluate
 from glyph.evaluate.showing import Showing
-from glyph.evaluate.summary import Difference, Price, Summary, paired_difference, summarise
+from glyph.evaluate.summary import (
+    Difference,
+    Price,
+    Summary,
+    paired_difference,
+    scores_of,
+    summarise,
+)
 from glyph.evaluate.task import LoadedTask
 from glyph.readers import open_reader
 from glyph.tokens import resolve_model
@@ -151,7 +158,9 @@ def run_session(
             run = evaluate(task.examples, answerer, showing, path, settings, progress)
             of_pages = run if condition == "pages" else of_pages
             is_other = of_pages is not None and of_pages is not run
-            against = paired_difference(run, of_pages) if of_pages and is_other else None
+            against = None
+            if of_pages is not None and is_other:
+                against = paired_difference(scores_of(run), scores_of(of_pages))
             row = _row(task, label, config, model, run, plan.price, against)
             write_aside(plan.out / f"{stem}.summary.json", json.dumps(asdict(row), indent=1))
             rows.append(row)
@@ -188,11 +197,7 @@ def _row(
         model=model,
         examples_digest=sha.hexdigest()[:16],
         summary=summarise(run, price),
-        records={
-            record.id: (record.subset, record.score)
-            for record in run.records
-            if record.status == "ok"
-        },
+        records=dict(scores_of(run)),
         against_pages=against,
     )
 

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ Z95 = 1.959964
 RESAMPLES = 4_000
 
 Interval = tuple[float, float]
+Scores = Mapping[str, tuple[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,20 +207,29 @@ class Difference:
     examples: int
 
 
-def paired_difference(one: Run, other: Run, seed: int = 0) -> Difference | None:
+def scores_of(run: Run) -> Scores:
+    """Return subset and score of each answered example, by its id."""
+    return {each.id: (each.subset, each.score) for each in run.records if each.status == "ok"}
+
+
+def paired_difference(one: Scores, other: Scores, seed: int = 0) -> Difference | None:
     """Return how much better `one` is than `other`; None when they share no answered example.
 
     Examples are drawn again with replacement, within each subset, together with both answers, so
     that what makes an example hard for both does not widen the interval.
 
+    Args:
+        one: Subset and score of each answered example, by its id.
+        other: Those of the run it is compared with.
+        seed: Of what is drawn.
+
     Source:
         Efron and Tibshirani 1993, section 8; paired as in Koehn 2004.
     """
-    theirs = {record.id: record for record in other.records if record.status == "ok"}
     gains: dict[str, list[float]] = defaultdict(list)
-    for record in one.records:
-        if record.status == "ok" and record.id in theirs:
-            gains[record.subset].append(100 * (record.score - theirs[record.id].score))
+    for name, (subset, value) in one.items():
+        if name in other:
+            gains[subset].append(100 * (value - other[name][1]))
     if not gains:
         return None
     generator = np.random.default_rng(seed)

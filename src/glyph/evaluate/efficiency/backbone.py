@@ -77,7 +77,7 @@ def build(name: str, device: str = "cpu", seed: int = 0) -> Backbone:
         seed: Of the weights.
 
     Raises:
-        ConfigError: The name is not known.
+        ConfigError: The name is not known, or the device is not there.
         ReaderError: torch or transformers is not installed.
     """
     check((name,), 1)
@@ -86,6 +86,8 @@ def build(name: str, device: str = "cpu", seed: int = 0) -> Backbone:
         transformers: Any = import_module("transformers")
     except ImportError:
         raise _missing() from None
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ConfigError(f"device '{device}' is not there: torch finds no GPU; accepted: cpu.")
     spec = load_spec()
     text = dict(spec.text if name == "nano" else _SMALL["text"])
     vision = dict(spec.vision if name == "nano" else _SMALL["vision"])
