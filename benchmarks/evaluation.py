@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -68,7 +68,7 @@ def studies() -> Iterator[Study]:
     """Yield the studies, the cheap ones first."""
     yield Study("nano-ocr-dense", "nano", "ocr", 20, preset="nano-dense", conditions=OF_PAGES)
     yield Study("nano-ocr-lines", "nano", "ocr", 20, preset="nano", conditions=OF_PAGES)
-    for length, number in ((1024, 20), (4096, 20), (16384, 5)):
+    for length, number in ((1024, 20), (4096, 20), (16384, 4)):
         yield Study(f"nano-ruler-{length}", "nano", "ruler", number, (length,), RULER_DATA)
     for length in (4096, 16384):
         yield Study(f"nano-mrcr-{length}", "nano", "mrcr", 6, (length,))
@@ -76,9 +76,9 @@ def studies() -> Iterator[Study]:
         for length in (1024, 4096, 16384):
             yield Study(f"nano-books-{book}-{length}", "nano", "books", 10, (length,),
                         (f"qa/{book}.jsonl",))  # fmt: skip
-    yield Study("nano-needle", "nano", "needle", 2, (1024, 4096, 16384, 65536, 131072),
-                RULER_DATA[:1])  # fmt: skip
-    yield Study("nano-books-whole", "nano", "books", 10, data=("qa/jane_eyre.jsonl",),
+    yield Study("nano-needle", "nano", "needle", 4, (1024, 4096, 16384), RULER_DATA[:1])
+    yield Study("nano-needle-long", "nano", "needle", 1, (65536, 131072), RULER_DATA[:1])
+    yield Study("nano-books-whole", "nano", "books", 4, data=("qa/jane_eyre.jsonl",),
                 conditions=("pages", "full-text", "truncate", "bm25"))  # fmt: skip
     yield Study("ocr-dpi", "ocr", "ocr", 4, preset="aligned-28", dpis=(60, 72, 84, 96, 120),
                 conditions=OF_PAGES)  # fmt: skip
@@ -141,7 +141,7 @@ def tables(results: dict[str, dict[str, Any]]) -> str:
     parts = ["# Measured by benchmarks/evaluation.py\n"]
     parts += [_ocr_table(results)]
     for reader in ("nano", "ocr"):
-        parts += [_needle_table(results, reader), _ruler_table(results, reader)]
+        parts += [_needle_tables(results, reader), _ruler_table(results, reader)]
     parts += [_mean_table(results, "mrcr"), _mean_table(results, "books"), _failures(results)]
     return "\n".join(part for part in parts if part)
 
@@ -202,28 +202,36 @@ def _ocr_table(results: dict[str, dict[str, Any]]) -> str:
     return markdown("Characters right, %", head, rows)
 
 
-def _needle_table(results: dict[str, dict[str, Any]], reader: str) -> str:
-    found = _of(results, "needle", reader)
-    by_name = {row["summary"]["condition"]: row for _, row in found}
-    if not found:
-        return ""
-    lengths = found[0][0]["lengths"]
-    depths = (0, 25, 50, 75, 100)
-    head = ("depth", *(f"{length:,}" for length in lengths))
+def _needle_tables(results: dict[str, dict[str, Any]], reader: str) -> str:
+    return "\n".join(
+        _needle_table(each["study"], [row["summary"] for row in each["rows"]])
+        for each in results.values()
+        if (each["study"]["task"], each["study"]["reader"]) == ("needle", reader)
+    )
+
+
+def _needle_table(study: dict[str, Any], summaries: list[dict[str, Any]]) -> str:
+    """Return the heat-map of the pages, and the mean of each length for every condition."""
     cell = "length {}, depth {}".format
-    rows = [
-        (f"{depth} %", *(number(by_name["pages"]["summary"]["scores"].get(cell(length, depth)),
-                                ".0f") for length in lengths))
-        for depth in depths
-    ]  # fmt: skip
-    for condition, row in by_name.items():
-        scores = row["summary"]["scores"]
-        means = [[scores[cell(length, depth)] for depth in depths if cell(length, depth) in scores]
-                 for length in lengths]  # fmt: skip
-        rows.append((f"all depths, {condition}, {number(row['summary']['ratio'], '.2f')}x",
-                     *(number(sum(m) / len(m) if m else None, ".0f") for m in means)))  # fmt: skip
-    n = found[0][0]["num_examples"]
-    return markdown(f"Needle, {reader}, n = {n} a cell, score by text tokens", head, rows)
+    lengths, depths = study["lengths"], (0, 25, 50, 75, 100)
+    rows: list[tuple[str, ...]] = []
+    for depth in depths:
+        scores = (summaries[0]["scores"].get(cell(length, depth)) for length in lengths)
+        rows.append((f"depth {depth} %", *(number(each, ".0f") for each in scores)))
+    for summary in summaries:
+        name = f"all depths, {summary['condition']}, {number(summary['ratio'], '.2f')}x"
+        rows.append((name, *(_mean_of_cells(summary, length, cell, depths) for length in lengths)))
+    n = study["num_examples"]
+    title = f"Needle, {study['reader']}, score by text tokens, n = {n} a cell"
+    return markdown(title, ("", *(f"{length:,}" for length in lengths)), rows)
+
+
+def _mean_of_cells(
+    summary: dict[str, Any], length: int, cell: Callable[[int, int], str], depths: Sequence[int]
+) -> str:
+    scores = [summary["scores"].get(cell(length, depth)) for depth in depths]
+    known = [each for each in scores if each is not None]
+    return number(sum(known) / len(known) if known else None, ".0f")
 
 
 def _ruler_table(results: dict[str, dict[str, Any]], reader: str) -> str:

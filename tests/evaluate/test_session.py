@@ -60,7 +60,9 @@ def test_baselines_stand_beside_the_pages_with_paired_differences(tmp_path: Path
     assert all(row["input_tokens"] <= rows[0]["input_tokens"] for row in rows[4:6])
     report = (tmp_path / "report.md").read_text()
     assert "| oracle | bm25 | aligned-28-72dpi |" in report
-    assert (tmp_path / "report.html").read_text().count("<table>") == 2
+    # Runs from pages over the same examples are compared in pairs.
+    assert "| oracle, pages, aligned-28-72dpi | oracle, pages, aligned-28-96dpi | 5 | " in report
+    assert (tmp_path / "report.html").read_text().count("<table>") == 3
     assert (tmp_path / "needle.0.png").read_bytes().startswith(b"\x89PNG")
 
 
