@@ -63,7 +63,8 @@ def test_baselines_stand_beside_the_pages_with_paired_differences(tmp_path: Path
     # Runs from pages over the same examples are compared in pairs.
     assert "| oracle, pages, aligned-28-72dpi | oracle, pages, aligned-28-96dpi | 5 | " in report
     assert (tmp_path / "report.html").read_text().count("<table>") == 3
-    assert (tmp_path / "needle.0.png").read_bytes().startswith(b"\x89PNG")
+    assert report.index("| oracle | pages |") < report.index("| oracle | blank |")
+    assert (tmp_path / "needle.depths.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_table_for_people_says_what_was_not_run(tmp_path: Path) -> None:
