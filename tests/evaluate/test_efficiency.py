@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chat_server import serving
 
-from command_line import refusal, run
+from command_line import refusal, run, values
 from glyph.api import make_config
 from glyph.evaluate.efficiency.measure import Row, crossover
 from glyph.evaluate.efficiency.sides import _Memory
@@ -128,6 +129,22 @@ def test_the_crossover_lies_between_the_lengths_around_it() -> None:
     assert crossover([row(1000, 0.5), row(4000, 0.9)]) is None
     # A length that wins once and then loses again is no crossover.
     assert crossover([row(1000, 1.1), row(2000, 0.9), row(4000, 1.5)]) > 2000
+
+
+def test_a_served_model_is_asked_for_text_and_pages_of_the_same_contexts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    arguments = ("bench", "efficiency", "--model", "m", "--lengths", 256, "--concurrency", 2)
+    with serving(delay_s=0.05) as server:
+        printed = values(*arguments, "--base-url", server.url)
+        assert server.asked.total() == 16
+    (row,) = printed["rows"]
+    assert row["num_pages"] == 1
+    assert min(row["first_token_text_s"], row["first_token_pages_s"]) > 0.05
+    assert row["speedup"] == pytest.approx(row["first_token_text_s"] / row["first_token_pages_s"])
+    # Two at a time take at least four turns of 0.05 s for eight.
+    assert 0 < row["requests_pages_per_s"] < 8 / 0.2
 
 
 def test_mistakes_are_named() -> None:

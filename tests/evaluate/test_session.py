@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chat_server import serving
 
 from command_line import refusal, run, values
 from glyph.api import make_config
@@ -93,6 +94,56 @@ def test_text_at_equal_tokens_keeps_both_ends_or_what_matches() -> None:
     assert SHOWING.count(found) <= 500
     numbers = [int(word) for word in found.replace("\n", " ").split() if word.isdigit()]
     assert numbers == sorted(numbers)
+
+
+def test_text_without_blanks_is_cut_to_what_there_is_room_for() -> None:
+    lines = [f"第{i}位客人来自城市{i}，他带来了礼物。" for i in range(300)]
+    found = retrieve("".join(lines), "第217位客人来自哪里？", 200, SHOWING.count)
+    assert 100 < SHOWING.count(found) <= 200
+    # One sentence that is longer than all there is room for is cut and not left out.
+    found = retrieve("天地人日月山水火" * 200, "天地人？", 50, SHOWING.count)
+    assert 40 <= SHOWING.count(found) <= 50
+
+
+def test_text_is_not_there_to_be_transcribed(tmp_path: Path) -> None:
+    arguments = ("eval", "ocr", "-n", 1, "--subset", "digits", "-r", "oracle", "--out", tmp_path)
+    printed = values(*arguments, "--with-baselines")
+    assert [row["condition"] for row in printed["rows"]] == ["pages", "blank", "shuffled"]
+    assert printed["mean"] == 100.0
+    assert "transcribes pages; bm25 shows text" in refusal(*arguments, "--baseline", "bm25")
+    assert "Not run: full-text, truncate, bm25." in (tmp_path / "report.md").read_text()
+
+
+def test_tokens_and_money_are_those_the_endpoint_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with serving() as server:
+        printed = values(
+            *("eval", "ruler", *SHORT, "-r", "openai:m", "--base-url", server.url),
+            *("--model", "glm-4.1v", "--out", tmp_path, "--baseline", "pages"),
+            *("--baseline", "full-text", "--price-input", 2, "--price-output", 10),
+        )
+    assert [row["condition"] for row in printed["rows"]] == ["pages", "full-text"]
+    assert (printed["input_tokens"], printed["output_tokens"]) == (400, 20)
+    assert printed["usd"] == pytest.approx((400 * 2 + 20 * 10) / 1e6)
+    assert "0.0010" in (tmp_path / "report.md").read_text()
+
+
+def test_the_report_says_what_failed_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with serving(failing_share=0.5, status=400) as server:
+        printed = values(
+            *("eval", "ruler", "--subset", "niah_single_1", "--lengths", 256, "-n", 8),
+            *("-r", "openai:m", "--base-url", server.url, "--model", "glm-4.1v"),
+            *("--out", tmp_path),
+        )
+    assert 0 < printed["failed"] < 8
+    sentence = f"Failed: {printed['failed']} of 8 for openai:m, pages, aligned-28-72dpi, the first"
+    assert sentence in (tmp_path / "report.md").read_text()
+    assert "refused the request (400)" in printed["failure"]
 
 
 def test_blank_pages_have_the_size_and_nothing_else() -> None:
