@@ -8,6 +8,7 @@ loaded torch and computed nothing, which makes them cheap.
 import multiprocessing
 import signal
 from multiprocessing.connection import Connection
+from typing import Any
 
 from glyph.errors import GlyphError
 from glyph.evaluate.efficiency.sides import Job, Side, run_job
@@ -36,7 +37,7 @@ def start() -> None:
 
 def _in_child(job: Job | None, max_s: float) -> Side | str:
     has_forks = "forkserver" in multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if has_forks else "spawn")
+    context: Any = multiprocessing.get_context("forkserver" if has_forks else "spawn")
     context.set_forkserver_preload(PRELOADED)
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(theirs, job), daemon=True)
