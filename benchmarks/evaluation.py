@@ -82,9 +82,9 @@ def studies() -> Iterator[Study]:
     for length in (4096, 16384):
         yield Study(f"nano-mrcr-{length}", "nano", "mrcr", 6, (length,))
     for book in ("jane_eyre", "sanguo_yanyi"):
-        for length in (1024, 4096, 16384):
+        for length, conditions in ((1024, CONDITIONS), (4096, CONDITIONS), (16384, once)):
             yield Study(f"nano-books-{book}-{length}", "nano", "books", 10, (length,),
-                        (f"qa/{book}.jsonl",))  # fmt: skip
+                        (f"qa/{book}.jsonl",), conditions=conditions)  # fmt: skip
     yield Study("nano-needle", "nano", "needle", 4, (1024, 4096, 16384), RULER_DATA[:1])
     yield Study("nano-needle-64k", "nano", "needle", 1, (65536,), RULER_DATA[:1], conditions=once)
     yield Study("nano-needle-128k", "nano", "needle", 1, (131072,), RULER_DATA[:1], conditions=once)
@@ -101,7 +101,7 @@ def studies() -> Iterator[Study]:
     yield Study("ocr-books-jane_eyre-1024", "ocr", "books", 5, (1024,), ("qa/jane_eyre.jsonl",))
     yield Study("ocr-books-sanguo_yanyi-1024", "ocr", "books", 5, (1024,),
                 ("qa/sanguo_yanyi.jsonl",))  # fmt: skip
-    yield Study("ocr-needle", "ocr", "needle", 1, (512, 1024), RULER_DATA[:1])
+    yield Study("ocr-needle", "ocr", "needle", 1, (512,), RULER_DATA[:1], conditions=once)
     yield Study("ocr-mrcr-2048", "ocr", "mrcr", 1, (2048,))
 
 
