@@ -1,0 +1,79 @@
+"""Page: what stands where on the playground, and which control moves what."""
+
+# pyright: basic, reportMissingImports=false, reportPrivateImportUsage=false
+# gradio is an extra, and its components carry no types.
+
+from typing import Any
+
+import gradio as gr
+
+from glyph import api
+from glyph.presets import load_preset, preset_names
+from glyph.serve.playground import looks
+from glyph.serve.playground.studio import AUTO, SAMPLE, Studio
+from glyph.tokens import model_names
+
+VIEWER = '<div id="glyph-viewer"></div>'
+SHOW = "(name) => { window.glyphShow(name); }"
+MAX_TYPED_LINES = 6
+
+
+def blocks(studio: Studio) -> gr.Blocks:
+    """Return the page of a studio."""
+    with gr.Blocks(title="Glyph", analytics_enabled=False, fill_width=True) as page:
+        document = gr.State("")
+        base = gr.State(load_preset(api.DEFAULT_PRESET))
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=1, min_width=270):
+                file, text, model, preset, controls = _left()
+            with gr.Column(scale=4, min_width=340):
+                headline = gr.HTML(elem_id="headline")
+                gr.HTML(VIEWER, apply_default_css=False)
+                notes = gr.HTML(elem_id="notes")
+                view = gr.Textbox(visible="hidden", elem_id="view")
+                with gr.Tabs():
+                    with gr.Tab("Tokens and money"):
+                        models = gr.Dropdown(
+                            list(model_names()), value=list(api.DEFAULT_MODELS), multiselect=True,
+                            label="Models", elem_id="models",
+                        )  # fmt: skip
+                        table = gr.HTML(elem_id="meter")
+        given = [document, model, models, base, *controls]
+        shown = [view, headline, table, notes]
+        drawing: dict[str, Any] = {
+            "fn": studio.draw, "inputs": given, "outputs": shown, "show_progress": "hidden",
+            "trigger_mode": "always_last",
+        }  # fmt: skip
+        styling: dict[str, Any] = {
+            "fn": studio.preset, "inputs": [preset, model, document],
+            "outputs": [base, *controls], "show_progress": "hidden",
+        }  # fmt: skip
+        file.upload(studio.open_file, [file], [document]).success(**styling).then(**drawing)
+        text.input(
+            studio.open_text, [text], [document], trigger_mode="always_last",
+            show_progress="hidden",
+        ).success(**drawing)  # fmt: skip
+        for chooser in (model, preset):
+            chooser.input(**styling).then(**drawing)
+        for control in controls:
+            control.input(**drawing)
+        models.change(**drawing)
+        view.change(None, [view], None, js=SHOW)
+        page.load(**drawing)
+    return page
+
+
+def _left() -> tuple[Any, Any, Any, Any, list[Any]]:
+    gr.HTML('<h1 class="gl-title">Glyph</h1><p class="gl-soft">Long text as page images, exactly '
+            "priced.</p>")  # fmt: skip
+    file = gr.File(label="Drop a file", file_count="single", type="filepath", height=120,
+                   elem_id="file")  # fmt: skip
+    text = gr.Textbox(
+        SAMPLE, label="or paste a text", lines=MAX_TYPED_LINES, max_lines=MAX_TYPED_LINES,
+        elem_id="text",
+    )  # fmt: skip
+    model = gr.Dropdown(list(model_names()), value=api.DEFAULT_MODEL, label="Model",
+                        elem_id="model")  # fmt: skip
+    preset = gr.Dropdown([AUTO, *preset_names()], value=AUTO, label="Preset", elem_id="preset")
+    controls = looks.controls(load_preset(api.DEFAULT_PRESET))
+    return file, text, model, preset, controls
