@@ -18,8 +18,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import gradio as gr
 
+from glyph.serve.playground.exports import ROOT
+from glyph.serve.playground.lectern import Lectern
 from glyph.serve.playground.page import blocks
-from glyph.serve.playground.routes import ROOT, routes
+from glyph.serve.playground.routes import routes
 from glyph.serve.playground.studio import Studio
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def mount(app: "Starlette", gateway: "Gateway", runs: Path | None = None) -> Any
     app.router.routes.extend(routes(studio.desk))
     return gr.mount_gradio_app(
         app,  # pyright: ignore[reportArgumentType]
-        blocks(studio),
+        blocks(studio, Lectern(gateway.router), gateway.metrics, runs),
         path="/",
         show_error=True,
         max_file_size=MAX_FILE_BYTES,

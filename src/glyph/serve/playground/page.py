@@ -3,14 +3,19 @@
 # pyright: basic, reportMissingImports=false, reportPrivateImportUsage=false
 # gradio is an extra, and its components carry no types.
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from glyph import api
 from glyph.presets import load_preset, preset_names
+from glyph.serve.metrics import Metrics
 from glyph.serve.playground import looks
+from glyph.serve.playground import tabs as tabs_of
+from glyph.serve.playground.lectern import Lectern
 from glyph.serve.playground.studio import AUTO, SAMPLE, Studio
+from glyph.serve.playground.tabs import Shared
 from glyph.tokens import model_names
 
 VIEWER = '<div id="glyph-viewer"></div>'
@@ -18,7 +23,7 @@ SHOW = "(name) => { window.glyphShow(name); }"
 MAX_TYPED_LINES = 6
 
 
-def blocks(studio: Studio) -> gr.Blocks:
+def blocks(studio: Studio, lectern: Lectern, metrics: Metrics, runs: Path | None) -> gr.Blocks:
     """Return the page of a studio."""
     with gr.Blocks(title="Glyph", analytics_enabled=False, fill_width=True) as page:
         document = gr.State("")
@@ -31,36 +36,49 @@ def blocks(studio: Studio) -> gr.Blocks:
                 gr.HTML(VIEWER, apply_default_css=False)
                 notes = gr.HTML(elem_id="notes")
                 view = gr.Textbox(visible="hidden", elem_id="view")
-                with gr.Tabs():
-                    with gr.Tab("Tokens and money"):
-                        models = gr.Dropdown(
-                            list(model_names()), value=list(api.DEFAULT_MODELS), multiselect=True,
-                            label="Models", elem_id="models",
-                        )  # fmt: skip
-                        table = gr.HTML(elem_id="meter")
-        given = [document, model, models, base, *controls]
-        shown = [view, headline, table, notes]
+                with gr.Tabs() as tabs, gr.Tab("Tokens and money"):
+                    models = gr.Dropdown(
+                        list(model_names()), value=list(api.DEFAULT_MODELS), multiselect=True,
+                        label="Models", elem_id="models",
+                    )  # fmt: skip
+                    table = gr.HTML(elem_id="meter")
         drawing: dict[str, Any] = {
-            "fn": studio.draw, "inputs": given, "outputs": shown, "show_progress": "hidden",
-            "trigger_mode": "always_last",
+            "fn": studio.draw, "inputs": [document, model, models, base, *controls],
+            "outputs": [view, headline, table, notes], "show_progress": "hidden",
+            "trigger_mode": "always_last", "api_visibility": "private",
         }  # fmt: skip
         styling: dict[str, Any] = {
             "fn": studio.preset, "inputs": [preset, model, document],
-            "outputs": [base, *controls], "show_progress": "hidden",
+            "outputs": [base, *controls], "show_progress": "hidden", "api_visibility": "private",
         }  # fmt: skip
-        file.upload(studio.open_file, [file], [document]).success(**styling).then(**drawing)
+        with tabs:
+            _tabs(Shared(studio, view, model, base, controls, drawing), lectern, metrics, runs)
+        file.upload(
+            studio.open_file, [file], [document], api_visibility="private"
+        ).success(**styling).success(**drawing)  # fmt: skip
         text.input(
             studio.open_text, [text], [document], trigger_mode="always_last",
-            show_progress="hidden",
+            show_progress="hidden", api_visibility="private",
         ).success(**drawing)  # fmt: skip
-        for chooser in (model, preset):
-            chooser.input(**styling).then(**drawing)
-        for control in controls:
-            control.input(**drawing)
-        models.change(**drawing)
+        gr.on([model.input, preset.input], **styling).success(**drawing)
+        gr.on([each.input for each in controls] + [models.change, page.load], **drawing)
         view.change(None, [view], None, js=SHOW)
-        page.load(**drawing)
     return page
+
+
+def _tabs(shared: Shared, lectern: Lectern, metrics: Metrics, runs: Path | None) -> None:
+    with gr.Tab("Ask"):
+        question = tabs_of.ask_tab(shared, lectern)
+    with gr.Tab("Exact strings"):
+        tabs_of.exact_tab(shared)
+    with gr.Tab("Self-test"):
+        tabs_of.needle_tab(shared, lectern)
+    with gr.Tab("Searches"):
+        tabs_of.runs_tab(shared, runs)
+    with gr.Tab("Traffic") as traffic:
+        tabs_of.traffic_tab(metrics, traffic)
+    with gr.Tab("Export") as export:
+        tabs_of.export_tab(shared, question, export)
 
 
 def _left() -> tuple[Any, Any, Any, Any, list[Any]]:

@@ -4,25 +4,22 @@ Names of views are the only key, and nobody guesses them. No path of this machin
 from a request.
 """
 
-import io
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib import resources
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from glyph.encode import write_pdf
+from glyph.serve.playground import exports
 from glyph.serve.playground.desk import Desk, View
+from glyph.serve.playground.exports import ROOT
 
-ROOT = "/playground"
 _ASSETS = {
-    "viewer.js": ("text/javascript", ("viewer.js", "marks.js", "finding.js")),
-    "viewer.css": ("text/css", ("viewer.css",)),
+    "viewer.js": ("text/javascript", ("viewer.js", "marks.js", "finding.js", "panels.js")),
+    "viewer.css": ("text/css", ("viewer.css", "cards.css")),
 }
 _FOREVER = {"cache-control": "private, max-age=31536000, immutable"}
 
@@ -55,9 +52,10 @@ def routes(desk: Desk) -> list[Route]:
         Route(f"{ROOT}/static/{{name}}", _asset),
         of_view("", lambda view, _: JSONResponse(_outline(view))),
         of_view("/find", _find),
-        of_view("/pages.zip", lambda view, _: _zip(view, desk)),
-        of_view("/pages.pdf", lambda view, _: _pdf(view)),
-        of_view("/preset.toml", lambda view, _: _preset(view)),
+        of_view("/pages.zip", lambda view, _: exports.as_zip(view, desk)),
+        of_view("/pages.pdf", lambda view, _: exports.as_pdf(view)),
+        of_view("/preset.toml", lambda view, _: exports.as_preset(view)),
+        of_view("/request.json", lambda view, asked: exports.as_request(view, desk, asked)),
         of_page(".png", png),
         of_page(".json", _words),
     ]
@@ -91,39 +89,3 @@ def _words(view: View, number: int) -> Response:
 def _find(view: View, request: Request) -> Response:
     words = request.query_params.get("q", "")[:200]
     return JSONResponse([asdict(place) for place in view.find(words)])
-
-
-# -- exports ---------------------------------------------------------------------------------
-
-
-def _download(data: bytes, media_type: str, name: str) -> Response:
-    headers = {"content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
-    return Response(data, media_type=media_type, headers=headers)
-
-
-def _stem(view: View) -> str:
-    return view.document.name.rpartition("/")[2].rpartition(".")[0] or view.document.name
-
-
-def _zip(view: View, desk: Desk) -> Response:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
-        for name, png in _named(view, desk):
-            archive.writestr(name, png)
-    return _download(data.getvalue(), "application/zip", f"{_stem(view)}-pages.zip")
-
-
-def _named(view: View, desk: Desk) -> Iterator[tuple[str, bytes]]:
-    for number in range(len(view.layouts)):
-        yield f"page-{number + 1:04d}.png", desk.png(view, number)
-
-
-def _pdf(view: View) -> Response:
-    data = io.BytesIO()
-    write_pdf(view.pages(), data, dpi=view.config.dpi)
-    return _download(data.getvalue(), "application/pdf", f"{_stem(view)}.pdf")
-
-
-def _preset(view: View) -> Response:
-    toml = view.config.to_toml(description="from the playground").encode()
-    return _download(toml, "application/toml", f"{_stem(view)}.toml")

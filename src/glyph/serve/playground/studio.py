@@ -22,7 +22,6 @@ from glyph.sidecar import build_sidecar
 from glyph.text_tokens import count_text_tokens
 
 AUTO = "by model"
-SIDECAR_SHARE = api.SIDECAR_SHARE
 SAMPLE = "\n".join(
     f"Order {4700 + i}: {3 * i + 2} crates of lamp oil for the keeper of light {i}, paid in full."
     for i in range(1, 160)
@@ -35,7 +34,10 @@ class Studio:
     Attributes:
         desk: Documents and views.
         meter: Counts tokens.
+        sidecar_share: Tokens for exact strings, as a share of the tokens saved.
     """
+
+    sidecar_share = api.SIDECAR_SHARE
 
     def __init__(self) -> None:
         self.desk = Desk()
@@ -110,7 +112,7 @@ class Studio:
         """Return the exact strings that would travel beside the pages of a view."""
         view = self.view(name)
         (cost,) = self.meter.costs(view, [model])
-        budget = max(int((cost.text_tokens - cost.visual_tokens) * SIDECAR_SHARE), 0)
+        budget = max(int((cost.text_tokens - cost.visual_tokens) * self.sidecar_share), 0)
         spans = [(layout.start, layout.end) for layout in view.layouts]
         beside = build_sidecar(
             view.document.text, spans, budget, lambda part: count_text_tokens(part, cost.tokenizer)
