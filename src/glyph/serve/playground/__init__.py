@@ -54,5 +54,7 @@ def mount(app: "Starlette", gateway: "Gateway", runs: Path | None = None) -> Any
         max_file_size=MAX_FILE_BYTES,
         footer_links=[],
         head=HEAD,
-        theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+        theme=gr.themes.Base(
+            primary_hue="teal", font=["system-ui", "sans-serif"], font_mono=["monospace"]
+        ),
     )

@@ -27,7 +27,7 @@ class Range:
 RANGES = (
     Range("dpi", "dpi", 36, 200, 1),
     Range("font_size_pt", "Font size (pt)", 4, 24, 0.5),
-    Range("line_height_pt", "Line height (pt)", 4, 36, 0.5),
+    Range("line_height_pt", "Line height (pt), no less than the font", 4, 36, 0.5),
     Range("horizontal_scale", "Width of letters", 0.5, 1.5, 0.05),
     Range("letter_spacing_pt", "Letter spacing (pt)", 0, 4, 0.1),
     Range("margin_x_pt", "Side margins (pt)", 0, 80, 1),
@@ -72,20 +72,25 @@ def controls(config: RenderConfig) -> list[Any]:
 
 def _slider(each: Range, config: RenderConfig) -> Any:
     return gr.Slider(
-        each.low, each.high, getattr(config, each.field), step=each.step, label=each.label,
+        each.low, each.high, _shown(getattr(config, each.field)), step=each.step, label=each.label,
         elem_id=each.field,
     )  # fmt: skip
 
 
 def values_of(config: RenderConfig) -> list[Any]:
     """Return what the controls show of a config."""
-    values = [getattr(config, name) for name in FIELDS]
+    values = [_shown(getattr(config, name)) for name in FIELDS]
     return [*values[:-1], bool(values[-1])]
+
+
+def _shown(value: Any) -> Any:
+    return round(value, 2) if isinstance(value, float) else value
 
 
 def config_of(base: RenderConfig, values: list[Any]) -> RenderConfig:
     """Return a config with the values of the controls; what they do not show stays.
 
+    Lines are no lower than the font, so that one slider alone makes no page of overlapping lines.
     A control whose value its own rounding has not moved leaves the field as it is, so that line
     heights of thirds of a point survive.
 
@@ -104,6 +109,8 @@ def config_of(base: RenderConfig, values: list[Any]) -> RenderConfig:
         changes[name] = hex_color(shown[name])
     mark = base.newline_marker or FLOW_MARK
     changes["newline_marker"] = mark if shown["newline_marker"] else ""
+    size_pt = changes.get("font_size_pt", base.font_size_pt)
+    changes["line_height_pt"] = max(changes.get("line_height_pt", base.line_height_pt), size_pt)
     return base.replace(**changes)
 
 

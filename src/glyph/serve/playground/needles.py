@@ -63,11 +63,13 @@ class SelfTest:
         document: The text with the needles.
         needles: In the order of the text.
         state: What goes on.
+        note: How its pages look, when not as shown.
     """
 
     document: Document
     needles: list[Needle] = field(default_factory=lambda: list[Needle]())
     state: str = ""
+    note: str = ""
 
 
 def plant(document: Document, count: int, seed: int) -> SelfTest:
@@ -152,7 +154,7 @@ class Trial:
             began = time.perf_counter()
             try:
                 with lectern.opened(self.who, Listener(lambda _: None, on_page)) as reader:
-                    config, _ = config_for(reader, self.view)
+                    config, test.note = config_for(reader, self.view)
                     question = f"What is the value of {needle.key}?"
                     asked = api.ask(
                         test.document, question, reader=reader, preset=config, sidecar_share=0
@@ -174,7 +176,7 @@ def table(test: SelfTest) -> str:
     hits = sum(needle.is_hit for needle in asked)
     head = f'<p role="status"><strong id="glyph-hits">{hits} of {len(asked)}</strong> found'
     head += f', {len(test.needles) - len(asked)} not asked yet. <span class="gl-soft">'
-    head += f"{escape(test.state)}</span></p>"
+    head += f"{escape(test.state or test.note)}</span></p>"
     rows = "".join(_row(needle, len(test.document.text)) for needle in test.needles)
     return (
         f'{head}<div class="gl-scroll"><table class="gl-table"><thead><tr><th scope="col">Key</th>'

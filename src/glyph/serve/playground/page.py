@@ -32,16 +32,16 @@ def blocks(studio: Studio, lectern: Lectern, metrics: Metrics, runs: Path | None
             with gr.Column(scale=1, min_width=270):
                 file, text, model, preset, controls = _left()
             with gr.Column(scale=4, min_width=340):
-                headline = gr.HTML(elem_id="headline")
+                headline = gr.HTML(elem_id="headline", apply_default_css=False)
                 gr.HTML(VIEWER, apply_default_css=False)
-                notes = gr.HTML(elem_id="notes")
+                notes = gr.HTML(elem_id="notes", apply_default_css=False)
                 view = gr.Textbox(visible="hidden", elem_id="view")
                 with gr.Tabs() as tabs, gr.Tab("Tokens and money"):
                     models = gr.Dropdown(
                         list(model_names()), value=list(api.DEFAULT_MODELS), multiselect=True,
                         label="Models", elem_id="models",
                     )  # fmt: skip
-                    table = gr.HTML(elem_id="meter")
+                    table = gr.HTML(elem_id="meter", apply_default_css=False)
         drawing: dict[str, Any] = {
             "fn": studio.draw, "inputs": [document, model, models, base, *controls],
             "outputs": [view, headline, table, notes], "show_progress": "hidden",
@@ -54,8 +54,9 @@ def blocks(studio: Studio, lectern: Lectern, metrics: Metrics, runs: Path | None
         with tabs:
             _tabs(Shared(studio, view, model, base, controls, drawing), lectern, metrics, runs)
         file.upload(
-            studio.open_file, [file], [document], api_visibility="private"
-        ).success(**styling).success(**drawing)  # fmt: skip
+            studio.open_file, [file, preset, model], [document, base, *controls],
+            api_visibility="private",
+        ).success(**drawing)  # fmt: skip
         text.input(
             studio.open_text, [text], [document], trigger_mode="always_last",
             show_progress="hidden", api_visibility="private",
@@ -83,7 +84,7 @@ def _tabs(shared: Shared, lectern: Lectern, metrics: Metrics, runs: Path | None)
 
 def _left() -> tuple[Any, Any, Any, Any, list[Any]]:
     gr.HTML('<h1 class="gl-title">Glyph</h1><p class="gl-soft">Long text as page images, exactly '
-            "priced.</p>")  # fmt: skip
+            "priced.</p>", apply_default_css=False)  # fmt: skip
     file = gr.File(label="Drop a file", file_count="single", type="filepath", height=120,
                    elem_id="file")  # fmt: skip
     text = gr.Textbox(

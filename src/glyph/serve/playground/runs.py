@@ -112,7 +112,7 @@ def chart(run: Run) -> str:
     ratios = [each.ratio for each in run.front]
     xs = _scale(min(ratios), max(ratios), LEFT, WIDTH - RIGHT)
     lows = min(each.low for each in run.front)
-    ys = _scale(lows, max(each.high for each in run.front), HEIGHT - BOTTOM, TOP)
+    ys = _scale(lows, max(each.high for each in run.front), HEIGHT - BOTTOM, TOP, 1.0)
     steps = " ".join(f"{xs(each.ratio):.1f},{ys(each.accuracy):.1f}" for each in run.front)
     points = "".join(
         _point(i, each, xs(each.ratio), (ys(each.low), ys(each.accuracy), ys(each.high)))
@@ -144,9 +144,11 @@ class _Scale:
         return [self.low + i * step for i in range(NUM_TICKS)]
 
 
-def _scale(low: float, high: float, first: float, last: float) -> _Scale:
+def _scale(
+    low: float, high: float, first: float, last: float, limit: float = float("inf")
+) -> _Scale:
     room = max((high - low) * 0.08, 0.01)
-    return _Scale(low - room, high + room, first, last)
+    return _Scale(low - room, min(high + room, limit), first, last)
 
 
 def _axes(xs: _Scale, ys: _Scale) -> str:

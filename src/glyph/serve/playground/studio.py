@@ -45,14 +45,15 @@ class Studio:
 
     # -- documents ---------------------------------------------------------------------------
 
-    def open_file(self, path: str | None) -> str:
-        """Take a dropped file in and return the document's name."""
+    def open_file(self, path: str | None, preset: str, model: str) -> list[Any]:
+        """Take a dropped file in; return the document's name, and theta as for `preset`."""
         if path is None:
-            return gr.skip()
+            raise gr.Error("no file came.", print_exception=False)
         try:
-            return self.desk.take(open_document(Path(path)))
+            name = self.desk.take(open_document(Path(path)))
         except GlyphError as error:
             raise gr.Error(str(error), print_exception=False) from None
+        return [name, *self.preset(preset, model, name)]
 
     def open_text(self, text: str) -> str:
         """Take a pasted text in and return the document's name, "" for no text."""

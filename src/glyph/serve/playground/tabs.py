@@ -74,14 +74,14 @@ def ask_tab(shared: Shared, lectern: Lectern) -> Any:
         for told in asked.run(lectern, chosen):
             yield asking.cards(told, view)
 
-    with gr.Row(equal_height=True):
+    with gr.Row():
         question = gr.Textbox(label="Question", placeholder="What is the value of ...?", scale=4,
                               max_lines=1, elem_id="question")  # fmt: skip
         button = gr.Button("Ask", variant="primary", scale=1, elem_id="ask")
     row = who_row(lectern, "ask")
     lanes = gr.CheckboxGroup(list(asking.LANES), value=list(asking.LANES),
                              label="Ask one after the other", elem_id="lanes")  # fmt: skip
-    answers = gr.HTML(elem_id="answers")
+    answers = gr.HTML(elem_id="answers", apply_default_css=False)
     given = [shared.view, shared.model, question, lanes, *row]
     for trigger in (button.click, question.submit):
         trigger(ask, given, [answers], show_progress="hidden", concurrency_limit=4,
@@ -107,12 +107,12 @@ def needle_tab(shared: Shared, lectern: Lectern) -> None:
 
     gr.HTML('<p class="gl-soft">Keys with values are put between the sentences of this text, and '
             "each is asked for on its pages. A reader that misses them cannot read these pages."
-            "</p>")  # fmt: skip
-    with gr.Row(equal_height=True):
+            "</p>", apply_default_css=False)  # fmt: skip
+    with gr.Row():
         count = gr.Slider(1, 20, 5, step=1, label="Keys", elem_id="needle-count")
         button = gr.Button("Test", variant="primary", elem_id="test")
     row = who_row(lectern, "test")
-    result = gr.HTML(elem_id="needles")
+    result = gr.HTML(elem_id="needles", apply_default_css=False)
     button.click(test, [shared.view, count, *row], [result], show_progress="hidden",
                  api_visibility="private")  # fmt: skip
 
@@ -131,7 +131,8 @@ def runs_tab(shared: Shared, folder: Path | None) -> None:
     """Place the tab of searches."""
     if folder is None:
         gr.HTML('<p class="gl-soft">Start with <code>glyph serve --runs DIR</code> to see what '
-                "<code>glyph search</code> found in the folders below DIR.</p>")  # fmt: skip
+                "<code>glyph search</code> found in the folders below DIR.</p>",
+                apply_default_css=False)  # fmt: skip
         return
     names = runs.run_names(folder)
 
@@ -153,7 +154,7 @@ def runs_tab(shared: Shared, folder: Path | None) -> None:
 
     first = names[0] if names else None
     run = gr.Dropdown(names, value=first, label="Search", elem_id="run")
-    chart = gr.HTML(show(first or ""), elem_id="chart")
+    chart = gr.HTML(show(first or ""), elem_id="chart", apply_default_css=False)
     point = gr.Number(visible="hidden")
     button = gr.Button("Load", visible="hidden", elem_id="load-point")
     run.change(show, [run], [chart], api_visibility="private")
@@ -163,7 +164,7 @@ def runs_tab(shared: Shared, folder: Path | None) -> None:
 
 def traffic_tab(metrics: Metrics, tab: Any) -> None:
     """Place the tab of the gateway's traffic; it refreshes itself while it is shown."""
-    shown = gr.HTML(traffic.panel(metrics), elem_id="traffic")
+    shown = gr.HTML(traffic.panel(metrics), elem_id="traffic", apply_default_css=False)
     timer = gr.Timer(TRAFFIC_S)
     for trigger in (tab.select, timer.tick):
         trigger(lambda: traffic.panel(metrics), None, [shown], show_progress="hidden",
@@ -178,7 +179,7 @@ def export_tab(shared: Shared, question: Any, tab: Any) -> None:
         origin = f"{request.request.url.scheme}://{request.request.url.netloc}"
         return exports.panel(view, model, asked or exports.DEFAULT_QUESTION, origin)
 
-    shown = gr.HTML(elem_id="exports")
+    shown = gr.HTML(elem_id="exports", apply_default_css=False)
     for trigger in (tab.select, shared.view.change):
         trigger(links, [shared.view, shared.model, question], [shown], show_progress="hidden",
                 api_visibility="private")  # fmt: skip

@@ -38,6 +38,8 @@
       this.text = make("div", { class: "gv-text", tabindex: 0, role: "region", "aria-label": "Text; arrow keys go from word to word" });
       this.pages = make("div", { class: "gv-pages", tabindex: 0, role: "region", "aria-label": "Pages; arrow keys go from word to word, plus and minus zoom" });
       this.status = make("div", { class: "gv-status", role: "status", "aria-live": "polite" });
+      this.status.dataset.hint = this.status.textContent =
+        "Point at a word, on a page or in the text, to see the other. Arrow keys go from word to word.";
       const bar = make("div", { class: "gv-bar", role: "toolbar", "aria-label": "Viewer" },
         this.title, this.query, this.found,
         button("Previous hit", "\u2191", () => this.turnHit(-1)), button("Next hit", "\u2193", () => this.turnHit(1)),
