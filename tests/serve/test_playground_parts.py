@@ -224,7 +224,7 @@ def test_pages_and_text_answer_and_a_text_cut_short_does_not() -> None:
     assert lanes[0].tokens[0]
 
 
-def test_an_upstream_is_asked_in_one_request_and_its_refusal_is_told_without_the_key() -> None:
+def test_an_upstream_is_asked_once_and_what_went_wrong_is_told_without_the_key() -> None:
     upstream = Upstream()
     view = Desk().lay_out(document_from_text(TEXT, unwrap=False), api.make_config())
     (cost,) = Meter().costs(view, ["glm-4.1v"])
@@ -239,9 +239,9 @@ def test_an_upstream_is_asked_in_one_request_and_its_refusal_is_told_without_the
             list(Asking(view, cost, "Why?", who, 2).run(lectern, [lane]))
     unnamed, answered, refused = lanes.values()
     assert "name the model" in unnamed.error
-    assert answered.error == ""
-    assert answered.note == f"2 pages of {len(view.layouts)} pages"
-    assert answered.text
+    assert "cut off after" in answered.error
+    assert "2 pages".startswith(answered.text) or answered.text.startswith("2 pages")
+    assert answered.first_s is not None
     assert upstream.headers[0]["authorization"] == "Bearer k-secret"
     assert json.dumps(json.loads(upstream.bodies[0])).count("image/png") == 2
     assert "401" in refused.error
