@@ -7,7 +7,7 @@ else. Models behind the gateway are asked over the protocol of OpenAI.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -73,7 +73,7 @@ class Lectern:
         return [*LOCAL, UPSTREAM] if has_upstream else [*LOCAL]
 
     @contextmanager
-    def opened(self, who: Who, listener: Listener) -> Iterator[Reader]:
+    def opened(self, who: Who, listener: Listener) -> Generator[Reader]:
         """Give a reader that reports to a listener.
 
         Raises:

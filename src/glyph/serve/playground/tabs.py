@@ -176,6 +176,7 @@ def export_tab(shared: Shared, question: Any, tab: Any) -> None:
 
     def links(view_name: str, model: str, asked: str, request: gr.Request) -> str:
         view = shared.studio.view(view_name)
+        assert request.request is not None
         origin = f"{request.request.url.scheme}://{request.request.url.netloc}"
         return exports.panel(view, model, asked or exports.DEFAULT_QUESTION, origin)
 
