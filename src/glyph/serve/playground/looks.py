@@ -27,7 +27,7 @@ class Range:
 RANGES = (
     Range("dpi", "dpi", 36, 200, 1),
     Range("font_size_pt", "Font size (pt)", 4, 24, 0.5),
-    Range("line_height_pt", "Line height (pt), no less than the font", 4, 36, 0.5),
+    Range("line_height_pt", "Line height (pt)", 4, 36, 0.5),
     Range("horizontal_scale", "Width of letters", 0.5, 1.5, 0.05),
     Range("letter_spacing_pt", "Letter spacing (pt)", 0, 4, 0.1),
     Range("margin_x_pt", "Side margins (pt)", 0, 80, 1),
