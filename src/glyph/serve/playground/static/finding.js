@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const { Viewer, STEPS } = window.GlyphViewer;
-  const WAIT_MS = 250;
+  const WAIT_MS = 250, MAX_TRIES = 8;
 
   Object.assign(Viewer.prototype, {
     // -- zoom ---------------------------------------------------------------------------------
@@ -73,7 +73,7 @@
       const number = places[0].page;
       for (const each of places) { this.fillSheet(each.page); await this.fillBlock(each.page); }
       if (this.pins !== places) { return; }
-      for (let tries = 0; tries < 2; tries++) {
+      for (let tries = 0; tries < MAX_TRIES && this.pins === places; tries++) {
         // Far away the heights are guesses until they are laid out.
         this.drawPins();
         this.bringIn(this.text, number, "gv-pin");
