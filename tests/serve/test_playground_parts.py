@@ -1,12 +1,14 @@
 """What the playground is made of, without a browser."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("gradio", reason="the extra [ui] is not installed")
 
+import gradio as gr
 from hypothesis import given
 from hypothesis import strategies as st
 from servers import Upstream, running
@@ -26,6 +28,7 @@ from glyph.serve.playground.desk import MAX_CHARS, Desk, Shelf, View, units_befo
 from glyph.serve.playground.lectern import Lectern, Who, truncated
 from glyph.serve.playground.meter import Meter, warnings
 from glyph.serve.playground.routes import routes
+from glyph.serve.playground.studio import AUTO, Studio
 from glyph.serve.upstream import parse_routes
 from glyph.text_tokens import count_text_tokens
 
@@ -284,3 +287,21 @@ def test_a_front_that_is_none_is_said(folder: Path) -> None:
     (folder / "book" / "front.json").write_text('{"front": [{"accuracy": 1}]}')
     with pytest.raises(ConfigError, match="is no front"):
         runs.load_run(folder, "book")
+
+
+# -- uploads ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["plain words", ""])
+def test_an_upload_is_gone_when_it_was_read_and_other_files_stay(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    upload, other = tmp_path / "uploads" / "0a1b" / "note.txt", tmp_path / "note.txt"
+    upload.parent.mkdir(parents=True)
+    for path in (upload, other):
+        path.write_text(text)
+        with suppress(gr.Error):  # an empty text is refused, and goes away all the same
+            Studio().open_file(str(path), AUTO, "glm-4.1v")
+    assert not upload.parent.exists()
+    assert other.read_text() == text

@@ -21,11 +21,15 @@ from glyph.tokens import model_names
 VIEWER = '<div id="glyph-viewer"></div>'
 SHOW = "(name) => { window.glyphShow(name); }"
 MAX_TYPED_LINES = 6
+UPLOAD_S = 600
 
 
 def blocks(studio: Studio, lectern: Lectern, metrics: Metrics, runs: Path | None) -> gr.Blocks:
     """Return the page of a studio."""
-    with gr.Blocks(title="Glyph", analytics_enabled=False, fill_width=True) as page:
+    # Uploads are deleted when they are read; this is for those that nobody opened.
+    with gr.Blocks(
+        title="Glyph", analytics_enabled=False, fill_width=True, delete_cache=(UPLOAD_S, UPLOAD_S)
+    ) as page:
         document = gr.State("")
         base = gr.State(load_preset(api.DEFAULT_PRESET))
         with gr.Row(equal_height=False):

@@ -4,11 +4,13 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from glyph import api
 from glyph.config import RenderConfig
@@ -46,13 +48,18 @@ class Studio:
     # -- documents ---------------------------------------------------------------------------
 
     def open_file(self, path: str | None, preset: str, model: str) -> list[Any]:
-        """Take a dropped file in; return the document's name, and theta as for `preset`."""
+        """Take a dropped file in; return the document's name, and theta as for `preset`.
+
+        The upload is deleted at once: the desk holds its text, and no disk does.
+        """
         if path is None:
             raise gr.Error("no file came.", print_exception=False)
         try:
             name = self.desk.take(open_document(Path(path)))
         except GlyphError as error:
             raise gr.Error(str(error), print_exception=False) from None
+        finally:
+            _throw_away(Path(path))
         return [name, *self.preset(preset, model, name)]
 
     def open_text(self, text: str) -> str:
@@ -119,3 +126,13 @@ class Studio:
             view.document.text, spans, budget, lambda part: count_text_tokens(part, cost.tokenizer)
         )
         return beside.render()
+
+
+def _throw_away(path: Path) -> None:
+    """Delete an upload and its folder; nothing outside the folder of uploads is touched."""
+    uploads = Path(get_upload_folder()).resolve()
+    if not path.resolve().is_relative_to(uploads):
+        return
+    path.unlink(missing_ok=True)
+    with suppress(OSError):  # another upload is in it
+        path.parent.rmdir()
