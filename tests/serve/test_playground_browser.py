@@ -234,6 +234,40 @@ def test_the_bundled_reader_answers_from_pages_and_from_text(shown: Shown) -> No
     shown.shoot("answers")
 
 
+def test_needles_are_asked_for_and_hits_are_counted(shown: Shown) -> None:
+    shown.tab.get_by_role("tab", name="Self-test").click()
+    shown.tab.get_by_role("button", name="Test", exact=True).click()
+    shown.wait("() => /of 5$/.test(document.querySelector('#glyph-hits')?.textContent || '')")
+    told = shown.tab.locator("#needles tbody td:nth-child(5)").all_inner_texts()
+    assert len(told) == 5 and set(told) <= {"hit", "miss"}
+    assert shown.tab.inner_text("#glyph-hits") == f"{told.count('hit')} of 5"
+    assert told.count("hit") >= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "magic"), [("pages.zip", b"PK"), ("pages.pdf", b"%PDF"), ("preset.toml", b"desc")]
+)
+def test_pages_and_theta_can_be_taken_along(shown: Shown, name: str, magic: bytes) -> None:
+    shown.tab.get_by_role("tab", name="Export").click()
+    with shown.tab.expect_download(timeout=WAIT_MS) as waited:
+        shown.tab.click(f"#exports a[href$='/{name}']")
+    assert Path(waited.value.path()).read_bytes().startswith(magic)
+
+
+def test_what_passes_the_gateway_shows_in_the_traffic(shown: Shown) -> None:
+    parts = [{"type": "text", "text": each} for each in (TEXT, "What is the value of brass-owl?")]
+    asked = {"model": "glm-4.1v", "messages": [{"role": "user", "content": parts}]}
+    url, _, _ = shown.tab.url.partition("?")
+    reply = shown.tab.request.post(
+        f"{url}v1/chat/completions", data=asked, headers={"x-glyph-token": TOKEN}, timeout=WAIT_MS
+    )
+    assert reply.headers["x-glyph-action"] == "compressed"
+    shown.tab.get_by_role("tab", name="Traffic").click()
+    shown.wait("() => document.querySelector('#traffic td')")
+    row = shown.tab.locator("#traffic tbody tr").first.inner_text()
+    assert "compressed" in row and reply.headers["x-glyph-page-tokens"] in row.replace(",", "")
+
+
 def test_it_is_whole_in_the_dark_and_on_a_narrow_screen(shown: Shown) -> None:
     shown.tab.emulate_media(color_scheme="dark")
     shown.tab.set_viewport_size({"width": 420, "height": 900})
