@@ -43,7 +43,11 @@ class PageStream:
     def __iter__(self) -> Iterator[Page]:
         """Yield the pages in order."""
         for layout in self._layout.pages():
-            yield raster(layout, self._atlas, self._palette_C3)
+            yield self.draw(layout)
+
+    def draw(self, layout: PageLayout) -> Page:
+        """Return one page of this stream as pixels, for who wants some pages and not all."""
+        return raster(layout, self._atlas, self._palette_C3)
 
     def layouts(self) -> Iterator[PageLayout]:
         """Yield the pages as positions only, which is all that counting tokens needs."""

@@ -102,6 +102,15 @@ TokenOption = Annotated[
 PlaygroundOption = Annotated[
     bool, typer.Option("--playground/--no-playground", help="Show the playground at /.")
 ]
+RunsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Folders of 'glyph search' that the playground shows.",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Log no passages.")]
 
 
@@ -128,6 +137,7 @@ def serve(
     workers: WorkersOption = None,
     token: TokenOption = None,
     playground: PlaygroundOption = True,
+    runs: RunsOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Serve an OpenAI- and Anthropic-compatible endpoint whose long texts travel as pages.
@@ -150,7 +160,7 @@ def serve(
     _add_files(gateway, probes, prices)
     if expand:
         _add_expander(gateway, expand_rounds)
-    _run(gateway, host, port, playground=playground)
+    _run(gateway, host, port, playground=playground, runs=runs)
 
 
 def _demand_packages() -> None:
@@ -234,7 +244,7 @@ def _router(
     return router, rules
 
 
-def _run(gateway: "Gateway", host: str, port: int, *, playground: bool) -> None:
+def _run(gateway: "Gateway", host: str, port: int, *, playground: bool, runs: Path | None) -> None:
     import socket
 
     import uvicorn
@@ -251,7 +261,7 @@ def _run(gateway: "Gateway", host: str, port: int, *, playground: bool) -> None:
             f"cannot listen on {host}:{port} ({error.strerror}); choose another --port."
         ) from None
     listener.listen(2048)
-    mount = _playground(gateway) if playground else None
+    mount = _playground(gateway, runs) if playground else None
     config = uvicorn.Config(
         make_app(gateway, playground=mount),
         log_level="warning",
@@ -269,7 +279,7 @@ def _run(gateway: "Gateway", host: str, port: int, *, playground: bool) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _playground(gateway: "Gateway") -> Any:
+def _playground(gateway: "Gateway", runs: Path | None) -> Any:
     """Return what mounts the playground, None when its packages are not installed."""
     try:
         from glyph.serve.playground import mount
@@ -278,6 +288,6 @@ def _playground(gateway: "Gateway") -> Any:
         return None
 
     def mounted(app: Any) -> Any:
-        return mount(app, gateway)
+        return mount(app, gateway, runs)
 
     return mounted
