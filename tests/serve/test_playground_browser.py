@@ -174,9 +174,13 @@ def test_a_far_page_is_fetched_when_words_of_it_are_looked_for(shown: Shown) -> 
     last = len(shown.layouts)
     assert shown.tab.locator(f".gv-sheet[data-page='{last}'] .gv-pin").count() == 1
     assert shown.tab.inner_text(".gv-found") == "1 of 1"
-    box = shown.tab.locator(".gv-pages .gv-pin").bounding_box()
-    pane = shown.tab.locator(".gv-pages").bounding_box()
-    assert pane["y"] <= box["y"] <= pane["y"] + pane["height"]
+    shown.wait(
+        "() => ['text', 'pages'].every((name) => {"
+        "const pane = document.querySelector('.gv-' + name), pin = pane.querySelector('.gv-pin');"
+        "if (!pin) { return false; }"
+        "const a = pane.getBoundingClientRect(), b = pin.getBoundingClientRect();"
+        "return a.top <= b.top && b.bottom <= a.bottom; })"
+    )
     shown.tab.fill(".gv-find", "")
     shown.wait("() => !document.querySelector('.gv-pin')")
 

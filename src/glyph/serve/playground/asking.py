@@ -166,12 +166,10 @@ def cards(lanes: Sequence[Lane], view: View) -> str:
 
 def _card(lane: Lane, view: View) -> str:
     head = f"<h3>{lane.what.capitalize()}</h3>"
-    if lane.error:
-        return (
-            f'<article class="gl-card">{head}<p class="gl-bad">{escape(lane.error)}</p></article>'
-        )
     body = f'<p class="gl-answer" dir="auto">{escape(lane.text) or "&hellip;"}</p>'
-    if lane.state:
+    if lane.error:
+        body += f'<p class="gl-bad">{escape(lane.error)}</p>'
+    elif lane.state:
         body += f'<p class="gl-soft" role="status">{escape(lane.state)}</p>'
     else:
         body += _numbers(lane) + place_link(lane.places) + _doubts(lane, view)

@@ -151,8 +151,10 @@ def truncated(text: str, limit: int, tokenizer: str) -> str:
     """Return the longest beginning of a text, to a dozen characters, of at most `limit` tokens.
 
     Example:
-        >>> truncated("one two three four " * 50, 20, "cl100k_base").count("four")
-        5
+        >>> truncated("one two three four", 9, "cl100k_base")
+        'one two three four'
+        >>> len(truncated("one two three four " * 50, 20, "cl100k_base")) < 100
+        True
     """
     low, high = 0, len(text)
     if count_text_tokens(text[: 12 * limit], tokenizer) <= limit:
