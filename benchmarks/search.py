@@ -1,26 +1,33 @@
-"""Searched against random, plain NSGA-II and manual: hypervolume, and accuracy on unseen texts.
+"""Searched against random, plain NSGA-II and presets: hypervolume, and accuracy on unseen texts.
 
-    python benchmarks/search.py TEXT... --held-out TEXT... [--seeds 5] [--evaluations 200] [--quick]
+    python benchmarks/search.py TEXT... --held-out TEXT... [--reader ocr|nano] [--seeds 5]
+        [--evaluations 200] [--strategies random nsga2 searched] [--out FOLDER] [--quick]
 
-    python benchmarks/search.py TEXT... --held-out TEXT... [--seeds 5] [--evaluations 200]
-reader. A seed draws another validation set and other random choices. What the reader said is kept
-in the folder, so that a stopped run continues where it was and strategies share equal pages.
+A seed draws another validation set and other random choices; all strategies have the same budget of
+candidates and the same racing. What a front chooses at a ratio is then read on texts that no search
+saw, as are presets whose dpi, their own knob, is lowered until they compress as much.
+
+Every strategy of every seed is one line of FOLDER/results.jsonl. A run that was stopped continues
+with the first that is missing, and what the reader said is kept in FOLDER/readings.sqlite. With a
+larger number of evaluations, the same command continues the searches of a smaller one.
 
 | strategy | |
 |---|---|
 | random | draws from the training distribution |
 | nsga2 | Optuna's NSGAIISampler with its defaults over the same genes |
-| unseeded | ours without presets to begin with |
-| plain | ours with crossover, mutation and immigrants alone, unseeded, first offspring read |
-| searched | ours |
+| searched | `glyph search` |
+| unseeded | the same without presets to begin with |
 """
 
 import argparse
 import json
 import statistics
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -31,98 +38,163 @@ from glyph.config import RenderConfig
 from glyph.errors import ConfigError
 from glyph.presets import load_preset
 from glyph.readers import open_reader
-from glyph.search.fitness import Fitness, Rival
+from glyph.readers.protocol import StyledReader
+from glyph.search.choosing import safest_index
+from glyph.search.fitness import Fitness, Measured, Price, Rival
 from glyph.search.loop import Budget, Search, Tactics
-from glyph.search.operators import PLAIN
-from glyph.search.pareto import Point, front_indices, hypervolume
+from glyph.search.pareto import Point, hypervolume
 from glyph.search.readings import Readings
 from glyph.search.space import Space
 from glyph.search.study import Identity, SearchStudy, distributions_of, open_storage
 from glyph.search.validation import SetSize, questions_from_texts
+from glyph.tokens import resolve_model
 
-RATIOS = (4.0, 6.0, 8.0)
-MANUAL = "glyph-en-72"
+Row = dict[str, Any]
 Found = list[tuple[RenderConfig, Point, bool]]
 """Each candidate with its point, and whether it was read to the end."""
 
-TACTICS = {
-    "searched": Tactics(),
-    "unseeded": Tactics(with_seeds=False),
-    "plain": Tactics(with_seeds=False, pool=1, operators=PLAIN),
+OVERHEAD = "searched, unread"
+TACTICS = {"searched": Tactics(), "unseeded": Tactics(with_seeds=False)}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is asked of a reader: passages, ratios to choose at, presets to compare with."""
+
+    size: SetSize
+    unseen: SetSize
+    ratios: tuple[float, ...]
+    presets: tuple[str, ...]
+    lowest_dpi: int
+
+
+SETTINGS = {
+    "ocr": Setting(
+        SetSize(3, 200),
+        SetSize(12, 240),
+        (4.0, 6.0, 8.0),
+        ("glyph-en-72", "aligned-28", "aligned-28-dense", "aligned-28-flow", "aligned-28-small"),
+        33,
+    ),
+    "nano": Setting(
+        SetSize(4, 1_000),
+        SetSize(12, 1_000),
+        (2.0, 3.0, 3.5),
+        ("glyph-en-72", "nano", "nano-dense"),
+        # Letters of another size are none that it was taught.
+        72,
+    ),
 }
 
 
-def evaluated(fitness: Fitness, configs: Callable[[int], RenderConfig], count: int) -> Found:
-    """Measure configs that do not depend on results."""
-    found: Found = []
-    rivals: list[Rival] = []
-    for number in range(count):
-        config = configs(number)
-        price = fitness.price(config)
-        measured = fitness.measure(config, price, rivals)
-        found.append((config, (measured.accuracy, price.ratio), measured.is_full))
+@dataclass(frozen=True)
+class Arena:
+    """What the strategies of one seed share."""
+
+    reader: str
+    space: Space
+    fitness: Fitness
+    seed: int
+    count: int
+    folder: Path
+
+    def measured(
+        self, config: RenderConfig, rivals: list[Rival]
+    ) -> tuple[RenderConfig, Point, bool]:
+        """Measure a config as the search would, with racing against those measured before."""
+        price = self.fitness.price(config)
+        measured = self.fitness.measure(config, price, rivals)
         if measured.is_full:
             rivals.append(Rival(price.ratio, measured.scores))
-    return found
+        return config, (measured.accuracy, price.ratio), measured.is_full
 
 
-def run_random(space: Space, fitness: Fitness, seed: int, count: int, folder: Path) -> Found:
-    rng = np.random.default_rng([seed, 1])
-    return evaluated(fitness, lambda number: space.sample(rng), count)
+def run_random(arena: Arena) -> Found:
+    rng = np.random.default_rng([arena.seed, 1])
+    rivals: list[Rival] = []
+    return [arena.measured(arena.space.sample(rng), rivals) for _ in range(arena.count)]
 
 
-def run_nsga2(space: Space, fitness: Fitness, seed: int, count: int, folder: Path) -> Found:
+def run_nsga2(arena: Arena) -> Found:
     study = optuna.create_study(
-        directions=["maximize", "maximize"], sampler=NSGAIISampler(seed=seed)
+        directions=["maximize", "maximize"], sampler=NSGAIISampler(seed=arena.seed)
     )
-    distributions = distributions_of(space)
+    distributions = distributions_of(arena.space)
     found: Found = []
     rivals: list[Rival] = []
-    for _ in range(count):
+    for _ in range(arena.count):
         trial = study.ask(distributions)
         try:
-            config = space.repair(trial.params)
-            price = fitness.price(config)
+            found.append(arena.measured(arena.space.repair(trial.params), rivals))
         except ConfigError:  # what no rule mends is worth nothing
             found.append((RenderConfig(), (0.0, 0.0), False))
-            study.tell(trial, [0.0, 0.0])
-            continue
-        measured = fitness.measure(config, price, rivals)
-        study.tell(trial, [measured.accuracy, price.ratio])
-        found.append((config, (measured.accuracy, price.ratio), measured.is_full))
-        if measured.is_full:
-            rivals.append(Rival(price.ratio, measured.scores))
+        study.tell(trial, list(found[-1][1]))
     return found
 
 
-def run_ours(
-    name: str, space: Space, fitness: Fitness, seed: int, count: int, folder: Path
-) -> Found:
-    place = folder / f"{name}-{seed}"
-    identity = Identity(space.digest, fitness.validation.digest, "ocr", space.model)
-    study = SearchStudy(open_storage(place), space, identity, str(place))
-    search = Search(study, space, fitness, seed=seed, tactics=TACTICS[name])
-    for _ in search.run(Budget(evaluations=count, patience=None)):
+def run_ours(name: str, arena: Arena) -> Found:
+    place = arena.folder / f"{name}-{arena.seed}"
+    identity = Identity(
+        arena.space.digest, arena.fitness.validation.digest, arena.reader, arena.space.model
+    )
+    study = SearchStudy(open_storage(place), arena.space, identity, str(place))
+    search = Search(study, arena.space, arena.fitness, seed=arena.seed, tactics=TACTICS[name])
+    for _ in search.run(Budget(evaluations=arena.count, patience=None)):
         pass
-    return [(r.config, r.point, r.measured.is_full) for r in study.records()[:count]]
+    return [(r.config, r.point, r.measured.is_full) for r in study.records()[: arena.count]]
+
+
+def run(name: str, arena: Arena, judge: Fitness, ratios: Sequence[float]) -> Row:
+    """Return the row of a strategy: what its front holds, and what that is worth elsewhere."""
+    begin = time.perf_counter()
+    if name in TACTICS:
+        found = run_ours(name, arena)
+    else:
+        found = {"random": run_random, "nsga2": run_nsga2}[name](arena)
+    seconds = time.perf_counter() - begin
+    ends = range(10, arena.count + 1, 10)
+    num_questions = arena.fitness.validation.num_questions
+    chosen = {ratio: at_ratio(found, ratio, num_questions) for ratio in ratios}
+    return {
+        "strategy": name,
+        "seed": arena.seed,
+        "evaluations": len(found),
+        "volume": volume(found),
+        "curve": [round(volume(found[:end]), 3) for end in ends],
+        "seconds": round(seconds, 1),
+        "unseen": {str(ratio): on_unseen(config, judge) for ratio, config in chosen.items()},
+    }
 
 
 def volume(found: Found) -> float:
     return hypervolume([point for _, point, is_full in found if is_full])
 
 
-def at_ratio(found: Found, ratio: float) -> RenderConfig | None:
-    """Return the front's most accurate config of at least this ratio."""
-    full = [(config, point) for config, point, is_full in found if is_full]
-    points = [point for _, point in full]
-    fitting = [full[i] for i in front_indices(points) if points[i][1] >= ratio]
-    return max(fitting, key=lambda item: item[1], default=(None, None))[0]
+def at_ratio(found: Found, ratio: float, num_questions: int) -> RenderConfig | None:
+    """Return what `--at-ratio` chooses, for all strategies alike."""
+    dense = [(config, point) for config, point, is_full in found if is_full and point[1] >= ratio]
+    if not dense:
+        return None
+    return dense[safest_index([point for _, point in dense], num_questions)][0]
 
 
-def manual_at(fitness: Fitness, ratio: float) -> RenderConfig | None:
-    """Return the paper's preset with dpi lowered, its own knob, until it compresses this much."""
-    preset = load_preset(MANUAL)
-    for dpi in range(144, 32, -1):
+def on_unseen(config: RenderConfig | None, judge: Fitness) -> Row | None:
+    if config is None:
+        return None
+    measured = judge.measure(config, judge.price(config))
+    return {
+        "accuracy": measured.accuracy,
+        "low": measured.accuracy_low,
+        "high": measured.accuracy_high,
+        "ratio": measured.price.ratio,
+        "config": config.to_dict(),
+    }
+
+
+def preset_at(name: str, fitness: Fitness, ratio: float, lowest: int) -> RenderConfig | None:
+    """Return a preset with dpi lowered until it compresses this much; None where it cannot."""
+    preset = load_preset(name)
+    for dpi in range(round(preset.dpi), min(lowest, round(preset.dpi)) - 1, -1):
         try:
             config = preset.replace(dpi=dpi)
         except ConfigError:
@@ -132,113 +204,176 @@ def manual_at(fitness: Fitness, ratio: float) -> RenderConfig | None:
     return None
 
 
-def overhead(space: Space, fitness: Fitness, count: int = 40) -> dict[str, float]:
-    """Return candidates a second without the reader: pricing, rendering, a claim, a record."""
-    rng = np.random.default_rng(0)
-    begin = time.perf_counter()
-    for _ in range(count):
-        config = space.sample(rng)
-        price = fitness.price(config)
-        for passage in fitness.validation.passages:
-            fitness.pages(passage, config, price)
-    seconds = time.perf_counter() - begin
-    return {"candidates": count, "per_second": count / seconds}
+def preset_row(name: str, setting: Setting, judge: Fitness) -> Row:
+    found: Row = {}
+    for ratio in setting.ratios:
+        found[str(ratio)] = on_unseen(preset_at(name, judge, ratio, setting.lowest_dpi), judge)
+    return {"strategy": name, "seed": None, "unseen": found}
 
 
-def summary(values: Sequence[float]) -> str:
+class Unread(Fitness):
+    """Everything but reading: pages are rendered, and a made-up accuracy falls with the ratio."""
+
+    def measure(self, config: RenderConfig, price: Price, rivals: Sequence[Rival] = ()) -> Measured:
+        for passage in self.validation.passages:
+            self.pages(passage, config, price)
+        accuracy = 1 / (1 + (price.ratio / 6) ** 4)
+        scores = (accuracy,) * self.validation.num_questions
+        return Measured(
+            accuracy, accuracy, accuracy, price, scores, True, (), (), 0, 0, 0.0
+        )  # fmt: skip
+
+
+def overhead(arena: Arena, count: int = 100) -> Row:
+    """Return candidates a second of the search without the reader.
+
+    Proposals, prices, pages, claims and records are all in it; only the answers are not.
+    """
+    fitness = arena.fitness
+    unread = Unread(fitness.validation, fitness.readings, arena.space.model, sees_itself=False)
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        run_ours("searched", replace(arena, fitness=unread, count=count, folder=Path(folder)))
+        seconds = time.perf_counter() - begin
+    return {"strategy": OVERHEAD, "seed": None, "per_second": count / seconds}
+
+
+# -- tables ----------------------------------------------------------------------------------
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Return median, smallest and largest of some values in words."""
     if not values:
         return "-"
-    middle = statistics.median(values)
-    return f"{middle:.3f} [{min(values):.3f}, {max(values):.3f}]"
+    if len(values) == 1:
+        return f"{values[0]:{form}}"
+    middle, low, high = statistics.median(values), min(values), max(values)
+    return f"{middle:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def print_tables(results: list[dict[str, object]]) -> None:
-    names = list(dict.fromkeys(str(row["strategy"]) for row in results if "volume" in row))
-    volumes = {
-        name: [
-            float(str(r["volume"])) for r in results if r.get("strategy") == name and "volume" in r
-        ]
-        for name in names
-    }
-    print("\n| strategy | hypervolume, median [min, max] | n | over nsga2 | over random |")
+def unseen_words(found: Sequence[Row], count: int) -> str:
+    """Return accuracies with the ratio they were reached at, and how many seeds got there."""
+    if not found:
+        return "-"
+    ratio = statistics.median(row["ratio"] for row in found)
+    words = f"{spread([row['accuracy'] for row in found], '.3f')} at {ratio:.1f}x"
+    return words if count == 1 else f"{words}, {len(found)} of {count}"
+
+
+def latest(rows: Sequence[Row]) -> list[Row]:
+    """Return for each strategy and seed the row with most evaluations."""
+    found: dict[tuple[str, int | None], Row] = {}
+    for row in sorted(rows, key=lambda row: row.get("evaluations", 0)):
+        found[row["strategy"], row["seed"]] = row
+    return list(found.values())
+
+
+def print_volumes(rows: Sequence[Row], end: int) -> None:
+    """Print hypervolumes after so many candidates, of the seeds that have got so far."""
+    volumes: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get("evaluations", 0) >= end:
+            volumes.setdefault(row["strategy"], []).append(row["curve"][end // 10 - 1])
+    middle = {name: statistics.median(values) for name, values in volumes.items()}
+    print(f"\n| after {end} candidates | hypervolume, median [least, most] | seeds "
+          "| over nsga2 | over random |")  # fmt: skip
     print("|---|--:|--:|--:|--:|")
-    for name in names:
-        gains = []
-        for other in ("nsga2", "random"):
-            base = volumes.get(other)
-            mine = statistics.median(volumes[name])
-            gains.append(f"{mine / statistics.median(base) - 1:+.1%}" if base else "-")
-        print(f"| {name} | {summary(volumes[name])} | {len(volumes[name])} | {' | '.join(gains)} |")
-    print("\n| unseen texts, ratio at least | " + " | ".join(map(str, RATIOS)) + " |")
-    print("|---|" + "--:|" * len(RATIOS))
-    for name in [*names, "manual"]:
-        cells = []
-        for ratio in RATIOS:
-            found = [r for r in results if r.get("strategy") == name and r.get("at") == ratio]
-            values = [float(str(r["accuracy"])) for r in found]
-            cells.append(f"{summary(values)} n={len(values)}")
+    for name, values in volumes.items():
+        gains = [
+            f"{middle[name] / middle[other] - 1:+.0%}" if middle.get(other) else "-"
+            for other in ("nsga2", "random")
+        ]
+        print(f"| {name} | {spread(values, '.2f')} | {len(values)} | {' | '.join(gains)} |")
+
+
+def print_tables(rows: Sequence[Row], ratios: Sequence[float]) -> None:
+    rows = latest(rows)
+    speed = next((row["per_second"] for row in rows if row["strategy"] == OVERHEAD), None)
+    if speed is not None:
+        print(f"\ncandidates a second without the reader: {speed:.1f}")
+    for end in (60, 200):
+        print_volumes(rows, end)
+    print("\n| accuracy on unseen texts, ratio at least | " + " | ".join(map(str, ratios)) + " |")
+    print("|---|" + "--:|" * len(ratios))
+    for name in dict.fromkeys(row["strategy"] for row in rows if "unseen" in row):
+        cells: list[str] = []
+        for ratio in ratios:
+            mine = [row["unseen"][str(ratio)] for row in rows if row["strategy"] == name]
+            cells.append(unseen_words([found for found in mine if found], len(mine)))
         print(f"| {name} | {' | '.join(cells)} |")
 
 
+# -- the run ---------------------------------------------------------------------------------
+
+
+class Results:
+    """Rows in a file, one line each, written as soon as they are known."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.rows: list[Row] = [json.loads(line) for line in lines]
+
+    def has(self, strategy: str, seed: int | None = None, count: int = 0) -> bool:
+        return any(
+            (row["strategy"], row["seed"]) == (strategy, seed)
+            and row.get("evaluations", 0) >= count
+            for row in self.rows
+        )
+
+    def keep(self, row: Row) -> None:
+        self.rows.append(row)
+        with self._path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps({k: v for k, v in row.items() if k != "unseen"}), flush=True)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    args = arguments()
+    seeds, count = (1, 30) if args.quick else (args.seeds, args.evaluations)
+    setting = SETTINGS[args.reader]
+    out = args.out or Path("runs") / f"search-{args.reader}"
+    out.mkdir(parents=True, exist_ok=True)
+    reader = open_reader(args.reader, threads=1)
+    readings = Readings(reader, out / "readings.sqlite")
+    model = resolve_model(DEFAULT_MODEL)
+    taught = reader.taught if isinstance(reader, StyledReader) else None
+    space = Space.build(model.name, model.grid_px, taught=taught)
+    texts = [path.read_text() for path in args.texts]
+    unseen = [path.read_text() for path in args.held_out]
+
+    def fitness_on(sources: Sequence[str], size: SetSize, seed: int) -> Fitness:
+        validation = questions_from_texts(sources, size=size, seed=seed)
+        return Fitness(validation, readings, model.name, sees_itself=False)
+
+    judge = fitness_on(unseen, setting.unseen, 999)
+    results = Results(out / "results.jsonl")
+    for seed in range(seeds):
+        fitness = fitness_on(texts, setting.size, seed)
+        arena = Arena(args.reader, space, fitness, seed, count, out)
+        if not results.has(OVERHEAD):
+            results.keep(overhead(arena))
+        for name in args.strategies:
+            if not results.has(name, seed, count):
+                results.keep(run(name, arena, judge, setting.ratios))
+    for name in setting.presets if args.presets is None else args.presets:
+        if not results.has(name):
+            results.keep(preset_row(name, setting, judge))
+    print_tables(results.rows, setting.ratios)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("texts", nargs="+", type=Path)
     parser.add_argument("--held-out", nargs="+", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("runs/search-benchmark"))
+    parser.add_argument("--reader", choices=SETTINGS, default="ocr")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--evaluations", type=int, default=200)
     parser.add_argument("--strategies", nargs="+", default=["random", "nsga2", "searched"])
     parser.add_argument("--quick", action="store_true", help="one seed, 30 evaluations")
-    args = parser.parse_args()
-    seeds, count = (1, 30) if args.quick else (args.seeds, args.evaluations)
-    args.out.mkdir(parents=True, exist_ok=True)
-    readings = Readings(open_reader("ocr", threads=1), args.out / "readings.sqlite")
-    space = Space.build(DEFAULT_MODEL, 28)
-    texts = [path.read_text() for path in args.texts]
-    unseen = [path.read_text() for path in args.held_out]
-    held_out = questions_from_texts(unseen, size=SetSize(12, 240), seed=999)
-    judge = Fitness(held_out, readings, DEFAULT_MODEL, sees_itself=False)
-    results: list[dict[str, object]] = []
-    log = args.out / "results.jsonl"
-    log.write_text("")
-
-    def keep(row: dict[str, object]) -> None:
-        results.append(row)
-        with log.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        print(json.dumps(row), flush=True)
-
-    for seed in range(seeds):
-        validation = questions_from_texts(texts, size=SetSize(3, 200), seed=seed)
-        fitness = Fitness(validation, readings, DEFAULT_MODEL, sees_itself=False)
-        if seed == 0:
-            keep({"overhead": overhead(space, fitness)})
-        for name in args.strategies:
-            begin = time.perf_counter()
-            if name in TACTICS:
-                found = run_ours(name, space, fitness, seed, count, args.out)
-            else:
-                run = {"random": run_random, "nsga2": run_nsga2}[name]
-                found = run(space, fitness, seed, count, args.out)
-            curve = [round(volume(found[:n]), 3) for n in range(10, count + 1, 10)]
-            keep({
-                "strategy": name, "seed": seed, "volume": volume(found), "evaluations": count,
-                "curve": curve, "seconds": round(time.perf_counter() - begin, 1),
-            })  # fmt: skip
-            for ratio in RATIOS:
-                config = at_ratio(found, ratio)
-                if config is not None:
-                    measured = judge.measure(config, judge.price(config))
-                    keep({
-                        "strategy": name, "seed": seed, "at": ratio, "accuracy": measured.accuracy,
-                        "ratio": measured.price.ratio,
-                    })  # fmt: skip
-    for ratio in RATIOS:
-        config = manual_at(judge, ratio)
-        if config is not None:
-            measured = judge.measure(config, judge.price(config))
-            keep({"strategy": "manual", "at": ratio, "accuracy": measured.accuracy})
-    print_tables(results)
+    parser.add_argument("--presets", nargs="*", help="those to read; by default the reader's")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

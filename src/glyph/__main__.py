@@ -2,4 +2,6 @@
 
 from glyph.cli import main
 
-main()
+# Processes that a command starts import this module under another name.
+if __name__ == "__main__":
+    main()

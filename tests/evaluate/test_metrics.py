@@ -60,6 +60,13 @@ def test_character_accuracy_counts_errors_over_the_truth_and_ignores_line_breaks
     assert score(asked, "z" * 400) == 0.0
 
 
+def test_a_line_break_is_free_after_a_hyphen_and_between_ideographs_and_a_blank_is_not() -> None:
+    assert score(example("character_accuracy", ["1f-2e 7"]), "1f-\n2e\n7") == 1.0
+    assert score(example("character_accuracy", ["天地人"]), "天\n地人") == 1.0
+    assert score(example("character_accuracy", ["天地人"]), "天 地人") == pytest.approx(2 / 3)
+    assert score(example("character_accuracy", ["abcd"]), "a\ncd") == pytest.approx(3 / 4)
+
+
 @given(st.text("abc", max_size=9), st.text("abc", max_size=9))
 def test_edit_distance_is_that_of_the_textbook(one: str, other: str) -> None:
     def slow(a: str, b: str) -> int:

@@ -133,12 +133,14 @@ def test_named_squad_and_hotpot_files_take_the_place_of_made_up_documents(tmp_pa
             "context": [["A", ["A lies by the sea."]], ["B", ["Queen B rules."]], ["C", ["No."]]],
         }
     ]
+    # An answer that a refusal holds ("not found") is no question of this task.
+    hotpot.append({**hotpot[0], "question": "Does B rule?", "answer": "no",
+                   "context": [["A", ["A is not far."]], ["B", ["B rules now."]]]})  # fmt: skip
     (tmp_path / "squad.json").write_text(json.dumps(squad))
     (tmp_path / "hotpot.json").write_text(json.dumps(hotpot))
-    task = load_task("ruler", TaskOptions(("qa_1", "qa_2"), (400,), 1, (tmp_path,)))
-    one, two = task.examples
-    assert "How many mills" in one.question
-    assert two.answers == ("Queen B",)
+    task = load_task("ruler", TaskOptions(("qa_1", "qa_2"), (400,), 4, (tmp_path,)))
+    assert all("How many mills" in example.question for example in task.examples[:4])
+    assert {example.answers for example in task.examples[4:]} == {("Queen B",)}
     assert task.source.endswith("squad.json, hotpot.json")
 
 

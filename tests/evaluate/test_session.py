@@ -6,10 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chat_server import serving
 
 from command_line import refusal, run, values
 from glyph.api import make_config
-from glyph.evaluate import RunSettings, TaskOptions, evaluate, load_task, paired_difference
+from glyph.evaluate import (
+    RunSettings,
+    TaskOptions,
+    evaluate,
+    load_task,
+    paired_difference,
+    scores_of,
+)
 from glyph.evaluate.answering import OracleAnswerer, apply_condition, blanked, extract_from_text
 from glyph.evaluate.retrieval import retrieve, truncate
 from glyph.evaluate.showing import Showing
@@ -53,8 +61,11 @@ def test_baselines_stand_beside_the_pages_with_paired_differences(tmp_path: Path
     assert all(row["input_tokens"] <= rows[0]["input_tokens"] for row in rows[4:6])
     report = (tmp_path / "report.md").read_text()
     assert "| oracle | bm25 | aligned-28-72dpi |" in report
-    assert (tmp_path / "report.html").read_text().count("<table>") == 2
-    assert (tmp_path / "needle.0.png").read_bytes().startswith(b"\x89PNG")
+    # Runs from pages over the same examples are compared in pairs.
+    assert "| oracle, pages, aligned-28-72dpi | oracle, pages, aligned-28-96dpi | 5 | " in report
+    assert (tmp_path / "report.html").read_text().count("<table>") == 3
+    assert report.index("| oracle | pages |") < report.index("| oracle | blank |")
+    assert (tmp_path / "needle.depths.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_table_for_people_says_what_was_not_run(tmp_path: Path) -> None:
@@ -69,7 +80,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     assert "Built into the evaluation: oracle, blank." in refusal(*arguments, "-r", "orcle")
     assert "unknown baseline 'bm52'" in refusal(*arguments, "-r", "blank", "--baseline", "bm52")
     assert "not numbers separated by commas" in refusal(*arguments, "-r", "blank", "--dpi", "x")
-    assert "price '1' is not two numbers" in refusal(*arguments, "-r", "blank", "--price", "1")
+    assert "give --price-output too" in refusal(*arguments, "-r", "blank", "--price-input", 1)
 
 
 def test_text_at_equal_tokens_keeps_both_ends_or_what_matches() -> None:
@@ -83,6 +94,56 @@ def test_text_at_equal_tokens_keeps_both_ends_or_what_matches() -> None:
     assert SHOWING.count(found) <= 500
     numbers = [int(word) for word in found.replace("\n", " ").split() if word.isdigit()]
     assert numbers == sorted(numbers)
+
+
+def test_text_without_blanks_is_cut_to_what_there_is_room_for() -> None:
+    lines = [f"第{i}位客人来自城市{i}，他带来了礼物。" for i in range(300)]
+    found = retrieve("".join(lines), "第217位客人来自哪里？", 200, SHOWING.count)
+    assert 100 < SHOWING.count(found) <= 200
+    # One sentence that is longer than all there is room for is cut and not left out.
+    found = retrieve("天地人日月山水火" * 200, "天地人？", 50, SHOWING.count)
+    assert 40 <= SHOWING.count(found) <= 50
+
+
+def test_text_is_not_there_to_be_transcribed(tmp_path: Path) -> None:
+    arguments = ("eval", "ocr", "-n", 1, "--subset", "digits", "-r", "oracle", "--out", tmp_path)
+    printed = values(*arguments, "--with-baselines")
+    assert [row["condition"] for row in printed["rows"]] == ["pages", "blank", "shuffled"]
+    assert printed["mean"] == 100.0
+    assert "transcribes pages; bm25 shows text" in refusal(*arguments, "--baseline", "bm25")
+    assert "Not run: full-text, truncate, bm25." in (tmp_path / "report.md").read_text()
+
+
+def test_tokens_and_money_are_those_the_endpoint_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with serving() as server:
+        printed = values(
+            *("eval", "ruler", *SHORT, "-r", "openai:m", "--base-url", server.url),
+            *("--model", "glm-4.1v", "--out", tmp_path, "--baseline", "pages"),
+            *("--baseline", "full-text", "--price-input", 2, "--price-output", 10),
+        )
+    assert [row["condition"] for row in printed["rows"]] == ["pages", "full-text"]
+    assert (printed["input_tokens"], printed["output_tokens"]) == (400, 20)
+    assert printed["usd"] == pytest.approx((400 * 2 + 20 * 10) / 1e6)
+    assert "0.0010" in (tmp_path / "report.md").read_text()
+
+
+def test_the_report_says_what_failed_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with serving(failing_share=0.5, status=400) as server:
+        printed = values(
+            *("eval", "ruler", "--subset", "niah_single_1", "--lengths", 256, "-n", 8),
+            *("-r", "openai:m", "--base-url", server.url, "--model", "glm-4.1v"),
+            *("--out", tmp_path),
+        )
+    assert 0 < printed["failed"] < 8
+    sentence = f"Failed: {printed['failed']} of 8 for openai:m, pages, aligned-28-72dpi, the first"
+    assert sentence in (tmp_path / "report.md").read_text()
+    assert "refused the request (400)" in printed["failure"]
 
 
 def test_blank_pages_have_the_size_and_nothing_else() -> None:
@@ -117,11 +178,12 @@ def test_a_paired_difference_is_that_of_the_scores(tmp_path: Path) -> None:
     task = load_task("ruler", TaskOptions(("niah_single_1",), (256,), 6))
     one = evaluate(task.examples, OracleAnswerer(), SHOWING, tmp_path / "j", RunSettings())
     worse = tuple(replace(r, score=0.5) if i % 2 else r for i, r in enumerate(one.records))
-    gap = paired_difference(one, replace(one, records=worse))
+    scores = scores_of(one)
+    gap = paired_difference(scores, scores_of(replace(one, records=worse)))
     assert gap is not None
     assert gap.points == 25.0
     assert 0 <= gap.low < 25 < gap.high <= 50
-    assert paired_difference(one, replace(one, records=())) is None
+    assert paired_difference(scores, {}) is None
 
 
 def test_runs_of_one_folder_stand_in_one_report(tmp_path: Path) -> None:

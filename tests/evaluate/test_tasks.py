@@ -9,6 +9,7 @@ import pytest
 from glyph.errors import ConfigError, DocumentError
 from glyph.evaluate import TaskOptions, load_task, task_names
 from glyph.evaluate.metrics import score
+from glyph.evaluate.mrcr import make_record
 from glyph.evaluate.task import LoadedTask
 from glyph.text_tokens import count_text_tokens
 
@@ -57,6 +58,31 @@ def test_mrcr_reads_the_published_format_and_names_bad_lines(tmp_path: Path) -> 
     assert "no field 'answer'" in task.skipped[1]
     with pytest.raises(DocumentError, match="line 1: no JSON"):
         load_task("mrcr", TaskOptions(data=(path,), strict=True))
+
+
+def test_mrcr_reads_the_published_parquet_as_it_reads_the_same_records_as_lines(
+    tmp_path: Path,
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [make_record(number, 1024, TaskOptions(), i) for i in range(20) for number in (2, 4)]
+    lines = write_lines(tmp_path / "mrcr.jsonl", rows)
+    # Two needles stand in two row groups, as in large files.
+    parquet.write_table(
+        pyarrow.Table.from_pylist(rows), tmp_path / "mrcr.parquet", row_group_size=25
+    )
+    wanted = load_task("mrcr", TaskOptions(("2 needles",), data=(lines,)))
+    found = load_task("mrcr", TaskOptions(("2 needles",), data=(tmp_path / "mrcr.parquet",)))
+    assert len(found.examples) == 20
+    assert found.examples == wanted.examples
+    assert {example.category for example in found.examples} == {"up to 8,192 tokens"}
+
+
+def test_a_file_that_only_says_it_is_parquet_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "mrcr.parquet").write_bytes(b"PAR0 no")
+    with pytest.raises(DocumentError, match=r"mrcr\.parquet is no Parquet file"):
+        load_task("mrcr", TaskOptions(data=(tmp_path / "mrcr.parquet",)))
 
 
 def test_needles_stand_at_the_depth_that_their_cell_names() -> None:

@@ -76,6 +76,16 @@ def test_every_line_of_the_layout_is_found_from_the_pixels_in_reading_order(
             assert line.top_px <= line.box.top_px < line.box.bottom_px <= line.bottom_px
 
 
+@pytest.mark.parametrize("dpi", [60, 66, 72, 84, 96])
+def test_lines_of_ideographs_that_touch_those_below_are_told_apart(dpi: int, pages_of: PagesOf):
+    text = (
+        "话说天下大势，分久必合，合久必分。周末七国分争，并入于秦。及秦灭之后，楚、汉分争，又并入于汉。"
+        * 12
+    )
+    page = pages_of(text, dpi=dpi, line_height_pt=9.3333)[0]
+    assert len(lines_of(page)) == len(inked_lines(page, text)) > 5
+
+
 def test_a_page_label_is_read_after_the_columns_it_stands_between(pages_of: PagesOf):
     page = pages_of(PROSE, columns=2, page_height_pt=200, page_label="number")[0]
     last = lines_of(page)[-1]

@@ -28,7 +28,9 @@ from glyph.errors import DocumentError, UpstreamError
 from glyph.search.endpoint import Endpoint
 from glyph.search.loop import LLM, Budget, Search, Tactics
 from glyph.search.operators import mutation
-from glyph.search.proposer import LlmProposer, offspring_of, schema_of
+from glyph.search.prompting import CHARS_PER_TOKEN, prompt_for, schema_of
+from glyph.search.proposals import offspring_of
+from glyph.search.proposer import LlmProposer
 from glyph.search.space import Space
 from glyph.search.study import Identity, Record, SearchStudy, open_storage
 from glyph.search.validation import Question, SetSize
@@ -135,11 +137,42 @@ def test_the_prompt_holds_space_with_units_results_and_what_was_refused(
     assert "dpi: 45 to 300 dpi, step 1 (pixels per inch)" in said
     assert "accuracy 0.912, ratio 2.34" in said
     assert "reason 1" in said
-    later = proposer.prompt(records)
+    notes = [note["reason"] for note in proposer.notes() if note["event"] == "refused"]
+    later = prompt_for(space, records, notes).text
     assert "dpi is 'lots'; a number" in later
     assert "its pages were read before" in later
     form = served.bodies[0]["response_format"]["json_schema"]
     assert (form["strict"], form["schema"]) == (True, schema_of(space))
+
+
+def test_a_small_context_gets_a_prompt_that_fits_and_a_schema_typed_by_field(
+    served: Served, tmp_path: Path, space: Space, record: MakeRecord
+) -> None:
+    served.replies[:] = [answers({"proposals": [proposal(0, dpi=500.0), proposal(0, dpi=61.0)]})]
+    url = f"{served.url}/v1"
+    endpoint = Endpoint("openai:m", base_url=url, api_key=KEY, context_tokens=2_048)
+    proposer = LlmProposer(endpoint, space, tmp_path / "log.jsonl")
+    records = [record(number, 0.9, 2.0 + number) for number in range(40)]
+    assert proposer.next([*records, record(0, 0.9, 2.0)], RNG) is not None
+    (body,) = served.bodies
+    assert len(body["messages"][1]["content"]) < 0.75 * 2_048 * CHARS_PER_TOKEN
+    assert body["max_tokens"] == 512
+    item = body["response_format"]["json_schema"]["schema"]["properties"]["proposals"]["items"]
+    fields = {
+        form["properties"]["field"]["const"]: form["properties"]["value"]
+        for form in item["properties"]["changes"]["items"]["anyOf"]
+    }
+    assert fields["dpi"] == {"type": "number"}
+    assert True in fields["crop_width"]["enum"]
+    assert set(item["properties"]["parent"]["enum"]) < {r.number for r in records}
+    # What had to be bent is told apart from what was usable as it came.
+    notes = [(note["is_repaired"], note["changes"]) for note in proposer.notes()]
+    assert notes == [(True, {"dpi": 300.0}), (False, {"dpi": 61.0})]
+
+
+def test_a_context_too_small_to_say_anything_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 1024 are needed"):
+        Endpoint("openai:m", base_url="http://127.0.0.1:9/v1", context_tokens=100)
 
 
 def test_models_that_see_images_are_shown_the_densest_and_the_worst(
@@ -213,18 +246,23 @@ def test_what_was_measured_before_is_refused_by_the_history(
     assert "duplicate of candidate 1" in (tmp_path / "log.jsonl").read_text()
 
 
-MIXED: dict[str, list[Reply]] = {
-    "good": [answers(batch(*(proposal(0, dpi=float(d)) for d in range(60, 72))))],
-    "faulty": [FAULTS["429"], FAULTS["slow"], FAULTS["truncated"], FAULTS["nonsense"], declines,
-               hangs_up, FAULTS["500"]],
-}  # fmt: skip
+VALID = answers(batch(*(proposal(0, dpi=float(d)) for d in range(60, 72))))
+CASES: dict[str, Reply] = {
+    "valid": VALID,
+    "malformed": FAULTS["prose"],
+    "slow": FAULTS["slow"],
+    "refusing": declines,
+    "429": FAULTS["429"],
+    "truncated": FAULTS["truncated"],
+    "nonsense values": FAULTS["nonsense"],
+}
 
 
-@pytest.mark.parametrize("case", sorted(MIXED))
+@pytest.mark.parametrize("case", sorted(CASES))
 def test_a_search_ends_well_whatever_the_endpoint_does(
     served: Served, tmp_path: Path, space: Space, case: str
 ) -> None:
-    served.replies[:] = list(MIXED[case])
+    served.replies[:] = [CASES[case]]
     fitness = ruler_fitness(tmp_path)
     study = SearchStudy(
         open_storage(tmp_path), space, Identity("s", "v", "ruler", "m"), str(tmp_path)
@@ -232,12 +270,12 @@ def test_a_search_ends_well_whatever_the_endpoint_does(
     proposer = LlmProposer(endpoint_of(served, timeout_s=0.4), space, tmp_path / "log.jsonl")
     tactics = Tactics(4, {"mutation": mutation}, with_seeds=False, pool=1)
     search = Search(study, space, fitness, proposer=proposer, tactics=tactics)
-    records = list(search.run(Budget(14, patience=None)))
-    assert len(records) == 14
+    records = list(search.run(Budget(10, patience=None)))
+    assert len(records) == 10
     assert served.bodies
     by_llm = [found for found in records if found.operator == LLM]
-    assert bool(by_llm) == (case == "good")
-    assert len({found.config for found in records}) == 14
+    assert bool(by_llm) == (case == "valid")
+    assert len({found.config for found in records}) == 10
 
 
 # -- questions and verdicts ------------------------------------------------------------------

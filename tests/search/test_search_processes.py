@@ -39,15 +39,15 @@ def test_a_killed_search_loses_at_most_the_candidate_in_flight(tmp_path: Path) -
     journal = folder / "study.journal"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if journal.exists() and journal.read_bytes().count(b'"measured"') >= 5:
+        if journal.exists() and journal.read_bytes().count(b'"measured"') >= 3:
             break
         assert running.poll() is None, running.stderr and running.stderr.read()
         time.sleep(0.02)
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     before = completed(folder)
-    assert len(before) >= 4
-    goal = len(before) + 3
+    assert len(before) >= 2
+    goal = len(before) + 2
     result = search([TEXT], Ruler(), settings(folder, goal))
     assert len(result.records) == goal
     assert completed(folder)[: len(before)] == before
@@ -57,12 +57,12 @@ def test_a_killed_search_loses_at_most_the_candidate_in_flight(tmp_path: Path) -
 
 def test_two_processes_on_one_folder_measure_no_pages_twice(tmp_path: Path) -> None:
     folder = tmp_path / "study"
-    workers = [worker(folder, 24, wait_s=0.005) for _ in range(2)]
+    workers = [worker(folder, 16, wait_s=0.005) for _ in range(2)]
     for each in workers:
         _, errors = each.communicate(timeout=240)
         assert each.returncode == 0, errors
     keys = completed(folder)
-    assert len(keys) == len(set(keys)) == 24
+    assert len(keys) == len(set(keys)) == 16
     assert (folder / BEST).exists()
 
 

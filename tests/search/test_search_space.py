@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from glyph import ConfigError, RenderConfig
 from glyph.config import field_specs
 from glyph.search.operators import OPERATORS, Parent
-from glyph.search.space import LINKED, Space
+from glyph.search.space import LINKED, STYLE, Space
 
 SPACE = Space.build("glm-4.1v", 28)
 
@@ -19,7 +19,20 @@ def test_every_field_is_a_gene_with_a_unit_and_stands_in_one_group() -> None:
     assert [gene.name for gene in SPACE.genes] == list(field_specs())
     assert all(gene.unit and gene.about for gene in SPACE.genes)
     grouped = [name for group in LINKED for name in group]
-    assert sorted(grouped) == sorted(field_specs())
+    assert sorted(grouped) == sorted([STYLE, *field_specs()])
+
+
+@given(st.integers(0, 100_000))
+def test_whatever_genes_are_put_together_becomes_values_of_the_genes_or_is_refused(
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    try:
+        config = SPACE.repair({gene.name: gene.drawn(rng) for gene in SPACE.genes})
+    except ConfigError:
+        return
+    for gene in SPACE.genes:
+        assert gene.clipped(getattr(config, gene.name)) == getattr(config, gene.name)
 
 
 @given(st.integers(0, 10_000))

@@ -199,6 +199,18 @@ def test_convergence_needs_generations_without_gain(record: MakeRecord) -> None:
     assert not is_converged(flat[:30], 5, 3)
 
 
+def test_the_budget_of_the_paper_is_five_rounds_of_two_hundred(record: MakeRecord) -> None:
+    budget = Budget()
+    assert budget.evaluations == 5 * 200
+    assert budget.round_size == 200
+    assert budget.patience == 1
+    rising = [record(i, 0.9, 2.0 + i / 100) for i in range(400)]
+    assert not is_converged(rising, budget.round_size, budget.patience)
+    stuck = [*rising[:200], *(record(200 + i, 0.8, 1.5) for i in range(200))]
+    assert not is_converged(stuck[:399], budget.round_size, budget.patience)
+    assert is_converged(stuck, budget.round_size, budget.patience)
+
+
 def test_hopeless_searches_do_not_count_as_converged(record: MakeRecord) -> None:
     assert not is_converged([record(i, 0.1, 2.0) for i in range(60)], 5, 3)
 
@@ -206,22 +218,30 @@ def test_hopeless_searches_do_not_count_as_converged(record: MakeRecord) -> None
 def test_only_candidates_read_to_the_end_are_on_the_front(record: MakeRecord) -> None:
     records = [record(0, 0.9, 2.0), record(1, 1.0, 9.0, is_full=False), record(2, 0.8, 3.0)]
     assert [r.number for r in front_of(records)] == [2, 0]
-    assert [o.has_paid for o in outcomes(records)] == [True, False, True]
+    assert [o.gain > 0 for o in outcomes(records)] == [True, False, True]
+    assert sum(o.gain for o in outcomes(records)) == pytest.approx(volumes(records)[-1])
     assert volumes(records)[0] == volumes(records)[1] < volumes(records)[2]
 
 
 def test_the_bandit_gives_most_to_who_pays_and_something_to_all() -> None:
     rng = np.random.default_rng(0)
-    known = [Outcome("good", i % 2 == 0) for i in range(40)] + [
-        Outcome("bad", False) for _ in range(40)
+    known = [Outcome("good", 0.1 * (i % 2)) for i in range(40)] + [
+        Outcome("bad", 0.0) for _ in range(40)
     ]
     drawn = [choose(rng, ["good", "bad"], known) for _ in range(400)]
     assert 0.80 < drawn.count("good") / 400 < 0.98
     # What paid once and no longer does, loses its share.
-    later = known + [Outcome("good", False) for _ in range(300)]
-    later += [Outcome("bad", True) for _ in range(30)]
+    later = known + [Outcome("good", 0.0) for _ in range(300)]
+    later += [Outcome("bad", 0.1) for _ in range(30)]
     drawn = [choose(rng, ["good", "bad"], later) for _ in range(400)]
     assert drawn.count("bad") > 250
+
+
+def test_the_bandit_pays_for_volume_and_not_for_small_steps() -> None:
+    rng = np.random.default_rng(0)
+    known = [Outcome("leaps", 0.3), Outcome("steps", 0.001)] * 30
+    drawn = [choose(rng, ["leaps", "steps"], known) for _ in range(400)]
+    assert drawn.count("leaps") > 280
 
 
 def test_the_surrogate_learns_that_small_letters_are_misread(record: MakeRecord) -> None:
@@ -266,6 +286,15 @@ def found(record: MakeRecord) -> list[Record]:
 )
 def test_wishes_choose_from_the_front(found: list[Record], wish: Wish, number: int) -> None:
     assert choose_best(found, wish).number == number
+
+
+def test_at_a_ratio_what_is_as_accurate_and_less_dense_is_safer(record: MakeRecord) -> None:
+    # Ten questions each: less than a twentieth is no difference.
+    found = [record(0, 1.0, 7.5), record(1, 0.96, 5.0), record(2, 0.94, 4.0), record(3, 1.0, 3.0)]
+    assert choose_best(found, Wish(at_ratio=3.5)).number == 1
+    assert choose_best(found, Wish(at_ratio=6.0)).number == 0
+    assert choose_best(found, Wish(at_ratio=3.5, min_accuracy=0.99)).number == 0
+    assert choose_best(found, Wish()).number == 0
 
 
 def test_wishes_that_cannot_be_met_say_what_the_front_offers(found: list[Record]) -> None:

@@ -16,6 +16,7 @@ from glyph.cli import app
         (["--upstream", "http://127.0.0.1:1", "--vision-model", "gpt-0"], "no visual-token rule"),
         (["--upstream", "http://127.0.0.1:1", "--min-chars", "5"], "at least 3600"),
         (["--reader", "nobody"], "unknown reader 'nobody'"),
+        (["--upstream", "http://127.0.0.1:1", "--prices", "no-file"], "no-file cannot be read"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said_in_one_line(options, words, monkeypatch):

@@ -11,7 +11,7 @@ from glyph.errors import ConfigError
 from glyph.serve.rewrite import read_request, rewrite_now
 from glyph.serve.rules import Rules, holds_secret, split_document, split_volatile
 from glyph.serve.spans import NotJsonError, parse, splice
-from glyph.serve.wires import CHAT, MESSAGES, RESPONSES, WIRES, Wire
+from glyph.serve.wires import CHAT, MESSAGES, RESPONSES, WIRES
 
 pytest.importorskip("starlette", reason="the extra [serve] is not installed")
 
@@ -27,21 +27,6 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-extras = st.dictionaries(st.text(min_size=1).map(lambda key: f"x-{key}"), json_values, max_size=4)
-turns = st.lists(
-    st.tuples(st.sampled_from(["user", "assistant"]), st.booleans(), st.text(max_size=30), extras),
-    min_size=1,
-    max_size=6,
-)
-
-
-def conversation(drawn, wire: Wire) -> dict:
-    messages = []
-    for role, is_long, text, extra in drawn:
-        content = f"{LONG}\n\n{text}?" if is_long and role == "user" else text
-        messages.append({"role": role, "content": content, **extra})
-    key = "input" if wire is RESPONSES else "messages"
-    return {"model": "any", key: messages}
 
 
 @given(value=json_values, indent=st.sampled_from([None, 1]), ascii_only=st.booleans())
@@ -78,22 +63,6 @@ def test_a_json_bomb_is_refused_in_bounded_depth_and_number():
         parse("[" + "0," * 300_000 + "0]")
 
 
-@settings(max_examples=12)
-@given(drawn=turns, extra=extras, wire=st.sampled_from(list(WIRES.values())))
-def test_every_field_that_is_not_compressed_survives(drawn, extra, wire):
-    request = {**conversation(drawn, wire), **extra}
-    after = json.loads(rewrite_now(json.dumps(request).encode(), wire, RULES).body)
-    key = "input" if wire is RESPONSES else "messages"
-    assert {k: v for k, v in after.items() if k != key} == {
-        k: v for k, v in request.items() if k != key
-    }
-    assert len(after[key]) == len(request[key])
-    for old, new in zip(request[key], after[key], strict=True):
-        assert {**new, "content": 0} == {**old, "content": 0}
-        is_long = len(old["content"]) >= RULES.min_chars
-        assert (new["content"] != old["content"]) == is_long
-
-
 def test_bytes_outside_of_the_compressed_text_are_the_clients_own():
     head = b'{ "model":"any",\n "seed":1.0, "big":1e400, "odd":"\\u0041\\/", "messages":\t['
     text = json.dumps(LONG + "\n\nWhy?").encode()
@@ -103,13 +72,6 @@ def test_bytes_outside_of_the_compressed_text_are_the_clients_own():
     assert done.report.action == "compressed"
     assert done.body.startswith(head)
     assert done.body.endswith(tail)
-
-
-@settings(max_examples=8)
-@given(drawn=turns, wire=st.sampled_from(list(WIRES.values())))
-def test_rewriting_twice_is_rewriting_once(drawn, wire):
-    once = rewrite_now(json.dumps(conversation(drawn, wire)).encode(), wire, RULES).body
-    assert rewrite_now(once, wire, RULES).body == once
 
 
 def chat_of(num_turns: int) -> list[dict]:
@@ -243,7 +205,8 @@ def test_limits_hold_for_a_block_as_a_whole_and_earlier_blocks_come_first():
     assert [verdict.is_compressed for verdict in verdicts] == [True, True, False]
 
 
-@given(text=st.text(alphabet="ab \n.?", min_size=4000, max_size=6000))
+@settings(max_examples=30, deadline=None)
+@given(text=st.text(alphabet="ab \n.?", min_size=4000, max_size=4600))
 def test_a_split_document_is_whole_and_both_ends_stay_text(text):
     head, body, tail = split_document(text)
     assert head + body + tail == text
@@ -274,4 +237,5 @@ def test_anything_that_is_no_json_object_of_the_format_passes():
 def test_splice_puts_edits_of_one_place_in_the_order_given():
     from glyph.serve.spans import Edit
 
-    assert splice("abc", [Edit(1, 1, ("1",)), Edit(1, 1, (b"2",)), Edit(2, 3, ("x",))]) == b"a12bx"
+    edits = [Edit(1, 1, ("1",)), Edit(1, 1, (b"2",)), Edit(2, 3, ("x",))]
+    assert b"".join(splice("abc", edits)) == b"a12bx"

@@ -88,6 +88,20 @@ def test_logs_and_metrics_hold_no_key_and_no_text(make_chain, capsys):
     assert clean("a b\r\nc") == "a_b__c"
 
 
+def test_caches_hold_no_key_and_no_text_with_a_secret(make_chain, tmp_path):
+    chain = make_chain(cache=tmp_path)
+    key, secret = "sk-canary-key-8472", f"AKIA{'C' * 16}"
+    headers = {"authorization": f"Bearer {key}", "x-api-key": key}
+    for text in (f"{LONG}\n{LONG}", f"{LONG}\n{secret}\n{LONG}"):
+        messages = [{"role": "user", "content": text}]
+        assert post(chain.url, headers, {"model": "m", "messages": messages}).status_code == 200
+    # The text with the secret left nothing; the other one left pages, under a hash.
+    (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    for canary in (key, secret):
+        assert canary.encode() not in file.read_bytes()
+        assert canary not in str(file)
+
+
 class Echo:
     """A reader that says how many pages it saw."""
 
@@ -103,7 +117,9 @@ class Echo:
 
 async def ask(content: object) -> tuple[int, dict]:
     body = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
-    reply = await ReaderUpstream(Echo()).send(Call("POST", "/v1/chat/completions", b"", [], body))
+    reply = await ReaderUpstream(Echo()).send(
+        Call("POST", "/v1/chat/completions", b"", [], (body,))
+    )
     return reply.status, json.loads(b"".join([chunk async for chunk in reply.chunks()]))
 
 

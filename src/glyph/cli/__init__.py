@@ -1,7 +1,7 @@
 """The command line: every verb is a few lines over `glyph.api`.
 
     glyph render | measure | ask | read | probe | search | eval | bench | presets | models | doctor
-    glyph demo | batch | train | serve
+    glyph demo | batch | train | serve | mcp
 
 Modules of the package are imported when a verb runs, so that `glyph --help` is quick.
 """
@@ -20,6 +20,7 @@ from glyph.cli import (
     bench,
     demo,
     evaluate,
+    mcp,
     names,
     pages,
     reading,
@@ -70,6 +71,7 @@ train.app.command("data", cls=Verb, epilog=train_data.EPILOG)(train_data.data)
 train.app.command("emit", cls=Verb, epilog=train_emit.EPILOG)(train_emit.emit)
 app.add_typer(bench.bench, name="bench")
 _add("serve", serve.serve, "glyph serve --upstream http://127.0.0.1:8000 --cache pages")
+_add("mcp", mcp.mcp, "glyph mcp handbook.md contract.txt --model claude-sonnet-4.6")
 
 
 def _print_version(asked: bool) -> None:

@@ -1,26 +1,26 @@
 """The verb that measures speed: bench efficiency."""
 
-import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glyph.cli.console import Verb, make_console, print_json, progress_bar, tell
+from glyph.cli.console import FAILED, Verb, make_console, print_json, progress_bar, tell
 from glyph.cli.options import JsonOption, PresetOption, SettingsOption, fields_of
 
 if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
     from glyph.config import RenderConfig
     from glyph.evaluate.efficiency.endpoint import ServedRow
     from glyph.evaluate.efficiency.measure import Row
+    from glyph.evaluate.efficiency.table import Table, TablePlan
 
 QUICK_LENGTHS, LENGTHS = (1024, 2048, 4096), (4096, 8192, 16384, 32768)
-QUICK_BUDGET_S = 45.0
-"""A quick run begins no length that would end after this, judged by the one before."""
-
-GROWTH = 3.0
-"""A length of twice the tokens takes about so many times as long."""
+QUICK_BUDGET_S = 52.0
+"""A quick run begins no length that would end after this, judged by the one before, and gives up
+what takes longer all the same."""
 
 bench = typer.Typer(
     help="Measure speed and memory.",
@@ -43,10 +43,17 @@ def efficiency(
         str, typer.Option(metavar="A,B", help="nano, 100m, or both. Default: both; quick: nano.")
     ] = "",
     lengths: Annotated[str, typer.Option(metavar="N,M", help="Text tokens of the contexts.")] = "",
-    repeats: Annotated[int, typer.Option(help="Forward passes; the fastest counts.")] = 2,
-    train: Annotated[
-        bool, typer.Option("--train/--no-train", help="Take a training step too.")
-    ] = True,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=1, help="Times everything is done; medians count. Default: 3; quick: 1."),
+    ] = None,
+    train_up_to: Annotated[
+        int,
+        typer.Option(metavar="N", help="Take a training step over contexts up to N; 0 for none."),
+    ] = 8192,
+    max_seconds: Annotated[
+        float, typer.Option(metavar="S", help="Give up a measurement after S seconds, and say so.")
+    ] = 900.0,
     threads: Annotated[
         int, typer.Option(help="Of the CPU; with 1, other work disturbs least.")
     ] = 1,
@@ -68,10 +75,12 @@ def efficiency(
     """Compare text tokens with pages of the same text on one backbone, rendering included.
 
     Weights are random: cost does not depend on them. Prefill, decoding, cache bytes, memory and a
-    training step are measured, and the length from which pages win is printed.
+    training step are measured, and the length from which pages win is printed. With --out, rows
+    are kept as they come, and a run that was stopped goes on.
     """
     from glyph.api import make_config
     from glyph.cli.evaluate import numbers_of
+    from glyph.evaluate.efficiency.table import TablePlan
 
     config = make_config(preset, **fields_of(settings))
     asked = tuple(int(each) for each in numbers_of(lengths, "length"))
@@ -80,94 +89,98 @@ def efficiency(
         _print_served(_served(model, base_url, sizes, config, concurrency), as_json)
         return
     names = tuple(backbone.split(",")) if backbone else (("nano",) if quick else ("nano", "100m"))
-    rows, left_out = _rows(names, sizes, config, repeats, train and not quick, threads, device,
-                           QUICK_BUDGET_S if quick else None, as_json)  # fmt: skip
-    values = _values(rows, left_out)
-    if out is not None:
-        import json
-
-        from glyph.evaluate.session import write_aside
-
-        write_aside(out, json.dumps(values, indent=1))
+    plan = TablePlan(
+        backbones=names,
+        lengths=sizes,
+        config=config,
+        preset=preset or "default",
+        repeats=repeats or (1 if quick else 3),
+        train_up_to=0 if quick else train_up_to,
+        threads=threads,
+        device=device,
+        max_s=max_seconds,
+        budget_s=QUICK_BUDGET_S if quick else None,
+        out=out,
+    )
+    table = _measured(plan, quiet=as_json)
     if as_json:
-        print_json(values)
+        print_json(table.values(plan))
     else:
-        _print(rows, values)
+        _print(table)
+    if not table.rows:
+        raise typer.Exit(FAILED)
 
 
-def _rows(
-    names: tuple[str, ...],
-    sizes: tuple[int, ...],
-    config: "RenderConfig",
-    repeats: int,
-    train: bool,
-    threads: int,
-    device: str,
-    budget_s: float | None,
-    quiet: bool,
-) -> tuple[list["Row"], list[str]]:
-    from glyph.evaluate.efficiency.backbone import build, limit_threads
-    from glyph.evaluate.efficiency.measure import measure
+def _measured(plan: "TablePlan", *, quiet: bool) -> "Table":
+    from glyph.evaluate.efficiency.backbone import check
+    from glyph.evaluate.efficiency.table import measure_table
 
-    began = time.perf_counter()
-    limit_threads(threads)
-    rows: list[Row] = []
-    left_out: list[str] = []
-    with progress_bar(len(names) * len(sizes), "measuring", quiet=quiet) as show:
-        for name in names:
-            network = build(name, device)
-            took = 0.0
-            for size in sorted(sizes):
-                spent = time.perf_counter() - began
-                if budget_s is not None and rows and spent + GROWTH * took > budget_s:
-                    left_out.append(f"{name} at {size:,} tokens, for lack of time")
-                    continue
-                start = time.perf_counter()
-                rows.append(measure(network, size, config, repeats=repeats, with_training=train))
-                took = time.perf_counter() - start
-                show(len(rows))
-    for each in left_out:
-        tell(f"warning: left out: {each}.")
-    return rows, left_out
+    check(plan.backbones, plan.threads)
+    total = len(plan.backbones) * len(plan.lengths)
+    with progress_bar(total, "measuring", quiet=quiet) as show:
+        table = measure_table(plan, show)
+    for each in table.left_out:
+        tell(f"left out: {each}.")
+    return table
 
 
-def _values(rows: "list[Row]", left_out: list[str]) -> dict[str, Any]:
-    from glyph.evaluate.efficiency.measure import crossover
-
-    names = dict.fromkeys(row.backbone for row in rows)
-    return {
-        "rows": [asdict(row) for row in rows],
-        "crossover_text_tokens": {
-            name: crossover([row for row in rows if row.backbone == name]) for name in names
-        },
-        "left_out": left_out,
-    }
+TIMES = ("text", "visual", "render", "patches", "vision", "prefill text", "prefill pages",
+         "prefill", "with all")  # fmt: skip
+SIZES = ("text", "tok/s text", "tok/s pages", "decode", "KV text", "KV pages", "KV", "peak text",
+         "peak pages", "train")  # fmt: skip
 
 
-def _print(rows: "list[Row]", values: dict[str, Any]) -> None:
-    from rich import box
-    from rich.table import Table
+def _print(table: "Table") -> None:
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("backbone", "text", "visual", "render s", "vision s", "prefill text s",
-                  "prefill pages s", "prefill", "with all", "decode", "KV", "train"):  # fmt: skip
-        table.add_column(title, justify="left" if title == "backbone" else "right")
-    for row in rows:
-        train = "-" if row.train_ratio is None else f"{row.train_ratio:.1f}x"
-        table.add_row(
-            row.backbone, f"{row.text_tokens:,}", f"{row.visual_tokens:,}", f"{row.render_s:.4f}",
-            f"{row.vision_s:.2f}", f"{row.prefill_text_s:.2f}", f"{row.prefill_pages_s:.2f}",
-            f"{row.prefill_ratio:.1f}x", f"{row.speedup:.1f}x", f"{row.decode_ratio:.1f}x",
-            f"{row.kv_ratio:.1f}x", train,
-        )  # fmt: skip
+    from glyph.evaluate.efficiency.measure import crossover
+
     console = make_console()
-    console.print(table)
-    console.print(Text("Ratios: text over pages. 'with all': rendering, preprocessing and vision "
-                       "tower are part of the pages' time."))  # fmt: skip
-    for name, at in values["crossover_text_tokens"].items():
+    for name in dict.fromkeys(row.backbone for row in table.rows):
+        rows = table.of(name)
+        console.print(Text(f"{name}: seconds, and text over pages", style="bold"))
+        console.print(_columns(TIMES, [_times(row) for row in rows]))
+        console.print(Text(f"{name}: decoding, memory in MB, training step", style="bold"))
+        console.print(_columns(SIZES, [_sizes(row) for row in rows]))
+        at = crossover(rows)
         said = f"from about {at:,} text tokens on" if at else "at none of these lengths"
         console.print(Text(f"{name}: pages are faster, rendering included, {said}.", style="bold"))
+    console.print(Text("'with all': rendering, making patches and the vision tower are part of "
+                       "the pages' time."))  # fmt: skip
+
+
+def _times(row: "Row") -> tuple[str, ...]:
+    return (
+        f"{row.text_tokens:,}", f"{row.visual_tokens:,}", f"{row.render_s:.4f}",
+        f"{row.preprocess_s:.3f}", f"{row.vision_s:.2f}", f"{row.prefill_text_s:.2f}",
+        f"{row.prefill_pages_s:.2f}", f"{row.prefill_ratio:.1f}x", f"{row.speedup:.1f}x",
+    )  # fmt: skip
+
+
+def _sizes(row: "Row") -> tuple[str, ...]:
+    return (
+        f"{row.text_tokens:,}", f"{row.decode_text_tokens_per_s:.0f}",
+        f"{row.decode_pages_tokens_per_s:.0f}", f"{row.decode_ratio:.1f}x",
+        _megabytes(row.kv_text_bytes), _megabytes(row.kv_pages_bytes), f"{row.kv_ratio:.1f}x",
+        _megabytes(row.peak_text_bytes), _megabytes(row.peak_pages_bytes),
+        "-" if row.train_ratio is None else f"{row.train_ratio:.1f}x",
+    )  # fmt: skip
+
+
+def _megabytes(size: int | None) -> str:
+    return "-" if size is None else f"{size / 1e6:,.0f}"
+
+
+def _columns(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> "RichTable":
+    from rich import box
+    from rich.table import Table as RichTable
+
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in titles:
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _served(
@@ -191,18 +204,15 @@ def _print_served(rows: "list[ServedRow]", as_json: bool) -> None:
     if as_json:
         print_json({"rows": [asdict(row) for row in rows]})
         return
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("text tokens", "pages", "first token, text s", "first token, pages s", "faster",
-                  "answers/s, text", "answers/s, pages", "more"):  # fmt: skip
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(
+    titles = ("text tokens", "pages", "first token, text s", "first token, pages s", "faster",
+              "answers/s, text", "answers/s, pages", "more")  # fmt: skip
+    shown = [
+        (
             f"{row.text_tokens:,}", str(row.num_pages), f"{row.first_token_text_s:.3f}",
             f"{row.first_token_pages_s:.3f}", f"{row.speedup:.1f}x",
             f"{row.requests_text_per_s:.2f}", f"{row.requests_pages_per_s:.2f}",
             f"{row.throughput_ratio:.1f}x",
-        )  # fmt: skip
-    make_console().print(table)
+        )
+        for row in rows
+    ]  # fmt: skip
+    make_console().print(_columns(titles, shown))

@@ -2,10 +2,11 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from glyph.cli import evaluate_options as given
 from glyph.cli.console import FAILED, make_console, print_json, progress_bar, tell
 from glyph.cli.options import BaseUrlOption, JsonOption, PresetOption, SettingsOption, fields_of
 from glyph.errors import ConfigError
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from glyph.evaluate.answering import Answerer
     from glyph.evaluate.judge import Judge
     from glyph.evaluate.runner import Progress
-    from glyph.evaluate.session import Plan, Row
+    from glyph.evaluate.session import Row
+    from glyph.evaluate.summary import Price
     from glyph.evaluate.task import LoadedTask
 
 DEFAULT_CONCURRENCY = 8
@@ -30,79 +32,28 @@ SHOWN_COLUMNS = (
 
 
 def evaluate(
-    task: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK",
-            help="ruler, needle, mrcr, ocr, books, longbench, longbench-v2 or mmlongbench.",
-        ),
-    ],
-    subset: Annotated[
-        str, typer.Option(metavar="A,B", help="Subsets of the task. Default: all.")
-    ] = "",
-    lengths: Annotated[
-        str, typer.Option(metavar="N,M", help="Lengths in text tokens, such as 1024,4096.")
-    ] = "",
-    num_examples: Annotated[
-        int | None,
-        typer.Option("--num-examples", "-n", help="Examples of each subset and length."),
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="PATH", help="File or folder of the task's data; repeat."),
-    ] = None,
-    reader: Annotated[
-        str,
-        typer.Option(
-            "--reader",
-            "-r",
-            metavar="NAME",
-            help="ocr, nano, openai:MODEL, or to check a task: oracle, blank.",
-        ),
-    ] = "ocr",
+    task: given.TaskArgument,
+    subset: given.SubsetOption = "",
+    lengths: given.LengthsOption = "",
+    num_examples: given.NumExamplesOption = None,
+    data: given.DataOption = None,
+    reader: given.ReaderOption = "ocr",
     base_url: BaseUrlOption = None,
-    baseline: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Show this in place of the pages: full-text, truncate, bm25, blank, shuffled.",
-        ),
-    ] = None,
-    with_baselines: Annotated[
-        bool, typer.Option("--with-baselines", help="Run the pages and every baseline beside them.")
-    ] = False,
+    baseline: given.BaselineOption = None,
+    with_baselines: given.WithBaselinesOption = False,
     preset: PresetOption = None,
     settings: SettingsOption = None,
-    dpi: Annotated[
-        str, typer.Option(metavar="N,M", help="Run at these resolutions, such as 72,96,120.")
-    ] = "",
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="Count this model's visual tokens."),
-    ] = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(help="Examples at the same time. Default: 8 for openai, 1 for others."),
-    ] = None,
-    retries: Annotated[int, typer.Option(help="Times to ask again after a passing failure.")] = 3,
-    timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Longest silence of an endpoint.")
-    ] = 120.0,
-    price: Annotated[
-        str, typer.Option(metavar="IN,OUT", help="US dollars for a million tokens, in and out.")
-    ] = "",
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            metavar="openai:MODEL",
-            help="Cuts short answers out of responses, for mmlongbench. Default: by rule.",
-        ),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on a bad data record.")] = False,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of answers and reports.")
-    ] = DEFAULT_OUT,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    dpi: given.DpiOption = "",
+    model: given.ModelOption = None,
+    concurrency: given.ConcurrencyOption = None,
+    retries: given.RetriesOption = 3,
+    timeout: given.TimeoutOption = 120.0,
+    price_input: given.PriceInputOption = None,
+    price_output: given.PriceOutputOption = None,
+    judge: given.JudgeOption = None,
+    strict: given.StrictOption = False,
+    out: given.OutOption = DEFAULT_OUT,
+    seed: given.SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Score a reader on a task, beside text baselines at equal tokens.
@@ -111,19 +62,23 @@ def evaluate(
     and runs of one folder stand in one report.
     """
     from glyph.evaluate.report import write_report
-    from glyph.evaluate.session import conditions_of, open_answerer, run_session
+    from glyph.evaluate.session import Plan, conditions_of, open_answerer, run_session
+    from glyph.evaluate.task import TaskOptions, load_task
 
     conditions = conditions_of(baseline or (), with_baselines)
+    price, its_judge = _price(price_input, price_output), _judge(judge, base_url, timeout)
     answerer = open_answerer(reader, seed, **_reader_options(reader, base_url, timeout))
-    plan = _plan(
-        answerer, out, conditions, preset, model, retries, seed,
-        fields=tuple(fields_of(settings).items()),
-        dpis=numbers_of(dpi, "dpi"),
-        concurrency=concurrency or (DEFAULT_CONCURRENCY if reader.startswith("openai") else 1),
-        price=price,
-        judge=_judge(judge, base_url, timeout),
+    name = _model(answerer, model)
+    options = TaskOptions(
+        subsets=names_of(subset), lengths=lengths_of(lengths), num_examples=num_examples,
+        data=tuple(data or ()), seed=seed, strict=strict, count=_counter(name),
     )  # fmt: skip
-    loaded = _load(task, answerer, plan, subset, lengths, num_examples, data or [], strict)
+    plan = Plan(
+        out=out, conditions=conditions, preset=preset, fields=tuple(fields_of(settings).items()),
+        dpis=numbers_of(dpi, "dpi"), model=name, concurrency=concurrency or _concurrency(reader),
+        retries=retries, seed=seed, price=price, judge=its_judge,
+    )  # fmt: skip
+    loaded = _told(load_task(task, options))
     rows = run_session(loaded, answerer, plan, _progress(loaded, quiet=as_json))
     write_report(out)
     if as_json:
@@ -140,6 +95,10 @@ def _reader_options(reader: str, base_url: str | None, timeout: float) -> dict[s
     return {} if base_url is None else {"base_url": base_url}
 
 
+def _concurrency(reader: str) -> int:
+    return DEFAULT_CONCURRENCY if reader.startswith("openai") else 1
+
+
 def _judge(name: str | None, base_url: str | None, timeout: float) -> "Judge | None":
     from glyph.evaluate.judge import judge_with
     from glyph.readers import open_reader
@@ -149,71 +108,58 @@ def _judge(name: str | None, base_url: str | None, timeout: float) -> "Judge | N
     return judge_with(open_reader(name, **_reader_options(name, base_url, timeout)))
 
 
-def _plan(
-    answerer: "Answerer",
-    out: Path,
-    conditions: tuple[str, ...],
-    preset: str | None,
-    model: str | None,
-    retries: int,
-    seed: int,
-    *,
-    price: str,
-    **more: Any,
-) -> "Plan":
-    from glyph.evaluate.session import Plan, model_of
+def _price(input_usd: float | None, output_usd: float | None) -> "Price | None":
     from glyph.evaluate.summary import Price
 
-    name, stands_in = model_of(answerer, model)
+    if input_usd is None and output_usd is None:
+        return None
+    if input_usd is None or output_usd is None:
+        other = "input" if input_usd is None else "output"
+        raise ConfigError(f"a price has two sides; give --price-{other} too (it may be 0).")
+    return Price(input_usd, output_usd)
+
+
+def _model(answerer: "Answerer", asked: str | None) -> str:
+    """Return the model whose tokens are counted; one that stands in is named."""
+    from glyph.evaluate.session import model_of
+
+    name, stands_in = model_of(answerer, asked)
     if stands_in:
         tell(
             f"warning: no token rule is known for {answerer.name}; tokens are counted as {name} "
             "does. Name another with --model."
         )
-    amounts = numbers_of(price, "price")
-    if amounts and len(amounts) != 2:
-        raise ConfigError(f"price '{price}' is not two numbers; write IN,OUT, such as 0.6,1.8.")
-    charged = Price(*amounts) if amounts else None
-    return Plan(
-        out=out, conditions=conditions, preset=preset, model=name, retries=retries, seed=seed,
-        price=charged, **more,
-    )  # fmt: skip
+    return name
 
 
-def _load(
-    task: str,
-    answerer: "Answerer",
-    plan: "Plan",
-    subset: str,
-    lengths: str,
-    num_examples: int | None,
-    data: list[Path],
-    strict: bool,
-) -> "LoadedTask":
-    from glyph.evaluate.task import TaskOptions, load_task
+def _counter(model: str) -> "Callable[[str], int]":
     from glyph.text_tokens import count_text_tokens
     from glyph.tokens import resolve_model
 
-    tokenizer = plan.tokenizer or resolve_model(plan.model or "").tokenizer
-    options = TaskOptions(
-        subsets=tuple(each.strip() for each in subset.split(",") if each.strip()),
-        lengths=tuple(int(each) for each in numbers_of(lengths, "length")),
-        num_examples=num_examples,
-        data=tuple(data),
-        seed=plan.seed,
-        strict=strict,
-        count=lambda text: count_text_tokens(text, tokenizer),
-    )
-    loaded = load_task(task, options)
+    tokenizer = resolve_model(model).tokenizer
+    return lambda text: count_text_tokens(text, tokenizer)
+
+
+def _told(loaded: "LoadedTask") -> "LoadedTask":
     for sentence in loaded.skipped:
         tell(f"warning: {sentence}")
     return loaded
 
 
+def names_of(text: str) -> tuple[str, ...]:
+    """Return the names of an option's value, such as `vt,cwe`."""
+    return tuple(each.strip() for each in text.split(",") if each.strip())
+
+
+def lengths_of(text: str) -> tuple[int, ...]:
+    """Return lengths in text tokens, such as `1024,4096`."""
+    return tuple(int(each) for each in numbers_of(text, "length"))
+
+
 def numbers_of(text: str, what: str) -> tuple[float, ...]:
     """Return the numbers of an option's value, such as `72,96`."""
     try:
-        return tuple(float(each) for each in text.split(",") if each.strip())
+        return tuple(float(each) for each in names_of(text))
     except ValueError:
         raise ConfigError(
             f"{what} '{text}' is not numbers separated by commas, such as 72,96."

@@ -1,108 +1,142 @@
 """The verb `serve`: a gateway in front of models, or a reader of this machine behind an API."""
 
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from glyph.cli.console import tell
+from glyph.cli.options import PresetOption
 from glyph.errors import ConfigError
 
 if TYPE_CHECKING:
     from glyph.serve.gateway import Gateway
+    from glyph.serve.guard import Guard
     from glyph.serve.rules import Rules
+    from glyph.serve.upstream import Router
 
 DRAIN_S = 30
 INSTALL = 'pip install "glyph-context[serve]"'
 
 
+UpstreamOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[PATTERN=]URL",
+        help="Where requests go on to; repeat with a pattern of model names, such as "
+        "'claude-*=https://HOST'.",
+    ),
+]
+ReaderOption = Annotated[
+    str | None,
+    typer.Option("--reader", "-r", metavar="NAME", help="Answer with a reader of this machine."),
+]
+HostOption = Annotated[str, typer.Option(metavar="H", help="Address to listen on.")]
+PortOption = Annotated[
+    int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")
+]
+CacheOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Keep pages here. Default: in memory only.")
+]
+CacheSizeOption = Annotated[
+    int, typer.Option(min=1, metavar="MIB", help="Most MiB of pages on disk.")
+]
+VisionModelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Token rule for every model, where an upstream uses names of its own.",
+    ),
+]
+MinCharsOption = Annotated[int, typer.Option(metavar="N", help="Shorter texts are not looked at.")]
+MinSavingOption = Annotated[
+    float, typer.Option(metavar="SHARE", help="Tokens that pages must save.")
+]
+SystemOption = Annotated[
+    bool, typer.Option("--system", help="Long system prompts may become pages too.")
+]
+HistoryOption = Annotated[
+    bool, typer.Option("--history/--no-history", help="Old turns may become pages.")
+]
+ToolsOption = Annotated[
+    bool, typer.Option("--tools/--no-tools", help="Long results of tools may become pages.")
+]
+ExpandOption = Annotated[
+    bool,
+    typer.Option(
+        "--expand",
+        help="Let the model read and search the pages as text, with tools the gateway answers.",
+    ),
+]
+ExpandRoundsOption = Annotated[
+    int, typer.Option(metavar="N", min=1, max=100, help="Times it may ask before it has to answer.")
+]
+PricesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="TOML with dollars for a million tokens by model, to tell costs in money.",
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Decide and report, but change no request.")
+]
+ProbesOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Results of 'glyph probe --json'; poor readers get text."),
+]
+IdleOption = Annotated[
+    float, typer.Option(metavar="S", min=0.1, help="Longest silence of an upstream.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Processes that make pages.")
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="GLYPH_TOKEN", metavar="TOKEN", help="Needed by clients of other machines."
+    ),
+]
+PlaygroundOption = Annotated[
+    bool, typer.Option("--playground/--no-playground", help="Show the playground at /.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Log no passages.")]
+
+
 def serve(
-    upstream: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[PATTERN=]URL",
-            help="Where requests go on to; repeat with a pattern of model names, such as "
-            "'claude-*=https://HOST'.",
-        ),
-    ] = None,
-    reader: Annotated[
-        str | None,
-        typer.Option(
-            "--reader", "-r", metavar="NAME", help="Answer with a reader of this machine."
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(metavar="H", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")
-    ] = 8790,
-    cache: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep pages here. Default: in memory only."),
-    ] = None,
-    cache_mib: Annotated[
-        int, typer.Option(min=1, metavar="MIB", help="Most MiB of pages on disk.")
-    ] = 2048,
-    preset: Annotated[
-        str | None, typer.Option("--preset", "-p", metavar="NAME|FILE", help="How pages look.")
-    ] = None,
-    vision_model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Token rule for every model, where an upstream uses names of its own.",
-        ),
-    ] = None,
-    min_chars: Annotated[
-        int, typer.Option(metavar="N", help="Shorter texts are not looked at.")
-    ] = 4_000,
-    min_saving: Annotated[
-        float, typer.Option(metavar="SHARE", help="Tokens that pages must save.")
-    ] = 0.15,
-    system: Annotated[
-        bool, typer.Option("--system", help="Long system prompts may become pages too.")
-    ] = False,
-    history: Annotated[
-        bool, typer.Option("--history/--no-history", help="Old turns may become pages.")
-    ] = True,
-    tools: Annotated[
-        bool, typer.Option("--tools/--no-tools", help="Long results of tools may become pages.")
-    ] = True,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Decide and report, but change no request.")
-    ] = False,
-    probes: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Results of 'glyph probe --json'; poor readers get text."),
-    ] = None,
-    idle_s: Annotated[
-        float, typer.Option(metavar="S", min=0.1, help="Longest silence of an upstream.")
-    ] = 300.0,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Processes that make pages.")
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="GLYPH_TOKEN", metavar="TOKEN", help="Needed by clients of other machines."
-        ),
-    ] = None,
-    playground: Annotated[
-        bool, typer.Option("--playground/--no-playground", help="Show the playground at /.")
-    ] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log no passages.")] = False,
+    upstream: UpstreamOption = None,
+    reader: ReaderOption = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8790,
+    cache: CacheOption = None,
+    cache_mib: CacheSizeOption = 2048,
+    preset: PresetOption = None,
+    vision_model: VisionModelOption = None,
+    min_chars: MinCharsOption = 4_000,
+    min_saving: MinSavingOption = 0.15,
+    system: SystemOption = False,
+    history: HistoryOption = True,
+    tools: ToolsOption = True,
+    expand: ExpandOption = False,
+    expand_rounds: ExpandRoundsOption = 8,
+    prices: PricesOption = None,
+    dry_run: DryRunOption = False,
+    probes: ProbesOption = None,
+    idle_s: IdleOption = 300.0,
+    workers: WorkersOption = None,
+    token: TokenOption = None,
+    playground: PlaygroundOption = True,
+    quiet: QuietOption = False,
 ) -> None:
     """Serve an OpenAI- and Anthropic-compatible endpoint whose long texts travel as pages.
 
     Point any client at it. Texts become pages where that is cheaper; everything else passes
     untouched, and headers x-glyph-* say what was done. Keys pass through and are never kept.
     """
-    try:
-        from glyph.serve.gateway import Gateway, Legibility
-    except ImportError as error:
-        raise ConfigError(f"serving needs package '{error.name}'; run: {INSTALL}") from None
-    from glyph.serve.cache import MIB, PageCache
+    _demand_packages()
     from glyph.serve.guard import Guard
-    from glyph.serve.metrics import Metrics
     from glyph.serve.rules import Rules
 
     rules = Rules(
@@ -110,24 +144,67 @@ def serve(
         keep_saving=min(0.05, min_saving), preset=preset, vision_model=vision_model,
     )  # fmt: skip
     router, rules = _router(upstream, reader, rules, idle_s)
-    metrics = Metrics(log=not quiet)
-    gateway = Gateway(
-        router=router,
-        cache=PageCache(
-            cache, disk_bytes=cache_mib * MIB, workers=workers, on_event=metrics.cache_event
-        ),
-        guard=Guard(host, token),
-        rules=rules,
-        metrics=metrics,
-        legibility=Legibility.from_folder(probes) if probes is not None else Legibility(),
-        dry_run=dry_run,
-    )
+    guard = Guard(host, token)
+    gateway = _gateway(router, rules, guard, _Pages(cache, cache_mib, workers), is_quiet=quiet)
+    gateway.dry_run = dry_run
+    _add_files(gateway, probes, prices)
+    if expand:
+        _add_expander(gateway, expand_rounds)
     _run(gateway, host, port, playground=playground)
+
+
+def _demand_packages() -> None:
+    try:
+        import_module("glyph.serve.gateway")
+    except ImportError as error:
+        raise ConfigError(f"serving needs package '{error.name}'; run: {INSTALL}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """Where pages are kept and who makes them."""
+
+    folder: Path | None
+    size_mib: int
+    workers: int | None
+
+
+def _gateway(
+    router: "Router", rules: "Rules", guard: "Guard", pages: _Pages, *, is_quiet: bool
+) -> "Gateway":
+    from glyph.serve.cache import MIB, PageCache
+    from glyph.serve.gateway import Gateway
+    from glyph.serve.metrics import Metrics
+
+    metrics = Metrics(log=not is_quiet)
+    cache = PageCache(
+        pages.folder,
+        disk_bytes=pages.size_mib * MIB,
+        workers=pages.workers,
+        on_event=metrics.cache_event,
+    )
+    return Gateway(router=router, cache=cache, guard=guard, rules=rules, metrics=metrics)
+
+
+def _add_files(gateway: "Gateway", probes: Path | None, prices: Path | None) -> None:
+    from glyph.serve.gateway import Legibility
+    from glyph.serve.prices import PriceList
+
+    if probes is not None:
+        gateway.legibility = Legibility.from_folder(probes)
+    if prices is not None:
+        gateway.prices = PriceList.from_file(prices)
+
+
+def _add_expander(gateway: "Gateway", max_rounds: int) -> None:
+    from glyph.serve.expand.offer import Expander
+
+    gateway.expander = Expander(max_rounds)
 
 
 def _router(
     upstream: list[str] | None, reader: str | None, rules: "Rules", idle_s: float
-) -> tuple[Any, "Rules"]:
+) -> tuple["Router", "Rules"]:
     """Return where requests go, and rules that fit; names and presets are checked here."""
     from dataclasses import replace
 

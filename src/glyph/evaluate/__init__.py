@@ -10,7 +10,7 @@ that a run that is killed goes on where it stopped.
 """
 
 from glyph.evaluate.runner import Run, RunSettings, evaluate
-from glyph.evaluate.summary import Summary, paired_difference, summarise
+from glyph.evaluate.summary import Summary, paired_difference, scores_of, summarise
 from glyph.evaluate.task import Example, LoadedTask, TaskOptions, load_task, task_names
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "evaluate",
     "load_task",
     "paired_difference",
+    "scores_of",
     "summarise",
     "task_names",
 ]

@@ -66,7 +66,7 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
         parquet = import_module("pyarrow.parquet")
     except ImportError:
         raise ReaderError(
-            f"{path} is read with pyarrow; install it with: pip install pyarrow"
+            f"{path} is read with pyarrow; install it with: pip install 'glyph-context[evaluate]'"
         ) from None
     try:
         table: Any = parquet.ParquetFile(path)

@@ -62,6 +62,11 @@ class Record:
     error: str = ""
     extracted: str = ""
 
+    @property
+    def is_unjudged(self) -> bool:
+        """Whether there is an answer and no verdict on it."""
+        return self.status == "failed" and bool(self.pages_digest)
+
 
 class Journal:
     """Append-only file of records; use it as a context manager."""
@@ -96,7 +101,8 @@ class Journal:
                 record = read_record(line)
                 if record is None:
                     continue
-                if record.status == "ok" or record.key not in found:
+                known = found.get(record.key)
+                if record.status == "ok" or known is None or known.status == "failed":
                     found[record.key] = record
         return found
 

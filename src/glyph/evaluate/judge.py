@@ -4,9 +4,10 @@ The published protocol of MMLongBench-Doc has a model do this before its rules c
 sees the question and the response, never the true answer.
 """
 
+import re
 from dataclasses import dataclass
 
-from glyph.errors import ConfigError
+from glyph.errors import ConfigError, UpstreamError
 from glyph.evaluate.document_answers import NOT_ANSWERABLE
 from glyph.evaluate.task import Example
 from glyph.readers import Reader
@@ -20,6 +21,8 @@ _FORMS = {
     "None": "a few words",
 }
 MAX_TOKENS = 128
+_LABEL = re.compile(r"^[\s*`]*(?:(?:extracted|final|short) )?answer\s*:", re.IGNORECASE)
+"""What models put before a verdict all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +37,22 @@ class Judge:
     _reader: TextReader
 
     def short_answer(self, example: Example, response: str) -> str:
-        """Return the short answer inside a response."""
+        """Return the short answer inside a response.
+
+        Raises:
+            UpstreamError: The endpoint refused or failed, or gave no verdict.
+        """
         form = _FORMS.get(example.category, _FORMS["Str"])
         question = (
             f"The text above is a response to this question: {example.question}\nCut the final "
             f"answer out of it, as {form}, without a word more. If it says "
             f"that the document does not hold the answer, or gives none, write: {NOT_ANSWERABLE}"
         )
-        said = self._reader.answer_text(response, question, MAX_TOKENS).text.strip()
-        return said or NOT_ANSWERABLE
+        said = self._reader.answer_text(response, question, MAX_TOKENS).text
+        verdict = _LABEL.sub("", next(filter(str.strip, said.splitlines()), "")).strip(" \t`*")
+        if not verdict:
+            raise UpstreamError(f"judge {self.name} gave no verdict; it said {said[:80]!r}.")
+        return verdict
 
 
 def judge_with(reader: Reader) -> Judge:

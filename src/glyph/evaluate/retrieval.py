@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from glyph.evaluate.fitting import fit, sentences_of
 from glyph.readers.extract import STOP_WORDS, terms
+from glyph.readers.passages import is_wide
 
 BM25_K1, BM25_B = 1.2, 0.75
 CHUNK_WORDS = 100
-"""Length of the chunks that are ranked; whole sentences, so they may be longer."""
+"""Length of the chunks that are ranked; whole sentences, so they may be longer. Three ideographs
+count as two words: they have no blanks between them."""
 
 
 def truncate(text: str, budget: int, count: Callable[[str], int]) -> str:
@@ -47,7 +49,9 @@ def retrieve(text: str, question: str, budget: int, count: Callable[[str], int])
     def best(number: int) -> str:
         return "\n".join(pieces[i] for i in sorted(order[:number]))
 
-    return best(fit(best, budget, count, 0, len(pieces)))
+    number = fit(best, budget, count, 0, len(pieces))
+    # A chunk that is longer than all there is room for is cut, not left out.
+    return best(number) if number else truncate(pieces[order[0]], budget, count)
 
 
 def chunks(text: str) -> list[str]:
@@ -57,8 +61,7 @@ def chunks(text: str) -> list[str]:
     words = 0
     for line in text.split("\n"):
         for sentence in sentences_of(line) or [line]:
-            # Ideographs are words without blanks between them.
-            size = max(len(sentence.split()), len(sentence) // 8)
+            size = len(sentence.split()) + sum(map(is_wide, sentence)) * 2 // 3
             if pieces and words + size > CHUNK_WORDS:
                 found.append(" ".join(pieces))
                 pieces, words = [], 0

@@ -31,6 +31,7 @@ KEPT_ANSWER_CHARS = 100_000
 FIRST_WAIT_S, MAX_WAIT_S = 0.5, 20.0
 WRONG_BELOW = 0.5
 UNSURE_BELOW = 0.5
+NOT_JUDGED = "the answer was not judged yet"
 FATAL_STATUSES = (401, 403, 404)
 """The key, the model or the address is wrong: no example would fare better."""
 
@@ -114,6 +115,7 @@ def evaluate(
         done = {key: known[key] for key in keys if key in known and known[key].status == "ok"}
         todo = [(key, each) for key, each in zip(keys, examples, strict=True) if key not in done]
         worker = _Worker(answerer, showing, journal, settings, done, len(examples), on_progress)
+        worker.take_unjudged(known)
         asyncio.run(worker.run(todo))
     records = tuple(done[key] for key in keys)
     return Run(answerer.name, settings.condition, tuple(examples), records, path)
@@ -158,7 +160,12 @@ class _Worker:
         self._on_progress = on_progress
         self._stopped: Exception | None = None
         self._unwritten: list[Record] = []
+        self._unjudged: dict[str, Record] = {}
         self._lock = threading.Lock()
+
+    def take_unjudged(self, known: dict[str, Record]) -> None:
+        """Take answers that an earlier run got and could not have judged."""
+        self._unjudged = {key: each for key, each in known.items() if each.is_unjudged}
 
     async def run(self, todo: Sequence[tuple[str, Example]]) -> None:
         """Work through the examples; after a fatal error those under way are still recorded."""
@@ -182,15 +189,19 @@ class _Worker:
 
     def _keep(self, record: Record) -> None:
         """Record an answer; called in the thread it arrived in, so that no cancelling loses it."""
+        self._write(record)
         with self._lock:
             self._done[record.key] = record
             self._failed += record.status == "failed"
+            self._report()
+
+    def _write(self, record: Record) -> None:
+        with self._lock:
             try:
                 self._journal.append(record)
             except EvaluationError as error:
                 self._stopped = self._stopped or error
                 self._unwritten.append(record)
-            self._report()
 
     def _rescue(self) -> None:
         """Write what was answered but not written; what still has no room goes to stderr."""
@@ -215,23 +226,41 @@ class _Worker:
                 if error.status in FATAL_STATUSES:
                     raise
                 if attempt >= self._settings.retries or not _is_passing(error):
-                    return self._keep(_failure(key, example, str(error)))
+                    return self._keep(self._failure(key, example, str(error)))
             except (BudgetError, ReaderError) as error:
-                return self._keep(_failure(key, example, str(error)))
+                return self._keep(self._failure(key, example, str(error)))
             await asyncio.sleep(min(FIRST_WAIT_S * 2**attempt, MAX_WAIT_S))
             attempt += 1
 
     def _ask(self, key: str, example: Example) -> None:
+        answered = self._unjudged.get(key) or self._answered(key, example)
+        judge = self._settings.judge
+        if judge is None or example.metric != "document_answer":
+            return self._keep(answered)
+        if key not in self._unjudged:
+            # The judge may fail, or the process end; the answer is paid for and kept before.
+            self._unjudged[key] = replace(answered, status="failed", error=NOT_JUDGED)
+            self._write(self._unjudged[key])
+        extracted = judge.short_answer(example, answered.answer)
+        return self._keep(_judged(example, answered, extracted))
+
+    def _answered(self, key: str, example: Example) -> Record:
         shown = self._showing.pages_of(example)
         settings = self._settings
         shown = apply_condition(
             settings.condition, example, shown, settings.seed, self._showing.count
         )
-        answer = self._answerer.answer(example, shown)
-        extracted = ""
-        if settings.judge is not None and example.metric == "document_answer":
-            extracted = settings.judge.short_answer(example, answer.text[:KEPT_ANSWER_CHARS])
-        self._keep(_record(key, example, shown, answer, extracted))
+        return _record(key, example, shown, self._answerer.answer(example, shown))
+
+    def _failure(self, key: str, example: Example, error: str) -> Record:
+        """Return the record of a failure; an answer that was not judged stays in it."""
+        unjudged = self._unjudged.get(key)
+        if unjudged is not None:
+            return replace(unjudged, error=error)
+        return Record(
+            *(key, example.id, example.subset, "failed", "", 0, 0.0, False, None),
+            *(_prompt_digest(example), "", 0, 0, 0, None, None, 0.0, 0.0, error),
+        )
 
 
 def _is_passing(error: UpstreamError) -> bool:
@@ -239,9 +268,9 @@ def _is_passing(error: UpstreamError) -> bool:
     return error.status is None or error.status in (408, 409, 425, 429) or error.status >= 500
 
 
-def _record(key: str, example: Example, shown: Shown, answer: Answer, extracted: str) -> Record:
+def _record(key: str, example: Example, shown: Shown, answer: Answer) -> Record:
     kept = answer.text[:KEPT_ANSWER_CHARS]
-    value = score(example, extracted or kept)
+    value = score(example, kept)
     return Record(
         key=key,
         id=example.id,
@@ -250,7 +279,7 @@ def _record(key: str, example: Example, shown: Shown, answer: Answer, extracted:
         answer=kept,
         answer_chars=len(answer.text),
         score=value,
-        is_silent_error=value < WRONG_BELOW and _sounds_sure(answer),
+        is_silent_error=value < WRONG_BELOW and _sounds_sure(kept, answer.confidence),
         confidence=answer.confidence,
         prompt_digest=_prompt_digest(example),
         pages_digest=digest_of(shown),
@@ -261,34 +290,24 @@ def _record(key: str, example: Example, shown: Shown, answer: Answer, extracted:
         output_tokens=answer.usage.output_tokens,
         render_s=round(shown.render_s, 6),
         seconds=round(answer.seconds, 6),
-        extracted=extracted,
     )
 
 
-def _sounds_sure(answer: Answer) -> bool:
+def _judged(example: Example, answered: Record, extracted: str) -> Record:
+    """Return the record with the score of what a judge cut out of the answer."""
+    value = score(example, extracted)
+    is_silent = value < WRONG_BELOW and _sounds_sure(answered.answer, answered.confidence)
+    return replace(answered, status="ok", error="", score=value, is_silent_error=is_silent,
+                   extracted=extracted)  # fmt: skip
+
+
+def _sounds_sure(answer: str, confidence: float | None) -> bool:
     """Whether an answer is given as one: neither a refusal nor marked as unsure."""
-    if answer.text == NOT_FOUND or is_refusal(answer.text):
+    if answer == NOT_FOUND or is_refusal(answer):
         return False
-    return answer.confidence is None or answer.confidence >= UNSURE_BELOW
-
-
-def _failure(key: str, example: Example, error: str) -> Record:
-    return Record(
-        *(key, example.id, example.subset, "failed", "", 0, 0.0, False, None),
-        *(_prompt_digest(example), "", 0, 0, 0, None, None, 0.0, 0.0, error),
-    )
+    return confidence is None or confidence >= UNSURE_BELOW
 
 
 def _prompt_digest(example: Example) -> str:
     asked = f"{example.instruction}\n{example.question}"
     return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def only_examples(run: Run, subset: str) -> Run:
-    """Return the part of a run that belongs to a subset."""
-    kept = [i for i, example in enumerate(run.examples) if example.subset == subset]
-    return replace(
-        run,
-        examples=tuple(run.examples[i] for i in kept),
-        records=tuple(run.records[i] for i in kept),
-    )

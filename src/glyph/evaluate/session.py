@@ -15,6 +15,9 @@ from glyph.errors import ConfigError, EvaluationError
 from glyph.evaluate.answering import (
     BASELINES,
     BUILT_IN,
+    CONDITIONS,
+    PAGE_CONDITIONS,
+    TEXT_CONDITIONS,
     Answerer,
     BlankAnswerer,
     OracleAnswerer,
@@ -23,7 +26,14 @@ from glyph.evaluate.answering import (
 from glyph.evaluate.judge import Judge
 from glyph.evaluate.runner import Progress, Run, RunSettings, evaluate
 from glyph.evaluate.showing import Showing
-from glyph.evaluate.summary import Difference, Price, Summary, paired_difference, summarise
+from glyph.evaluate.summary import (
+    Difference,
+    Price,
+    Summary,
+    paired_difference,
+    scores_of,
+    summarise,
+)
 from glyph.evaluate.task import LoadedTask
 from glyph.readers import open_reader
 from glyph.tokens import resolve_model
@@ -140,7 +150,7 @@ def run_session(
     for config, label in _configs(plan, model, own):
         showing = Showing(config, model, tokenizer)
         of_pages: Run | None = None
-        for condition in plan.conditions:
+        for condition in applicable(task, plan.conditions):
             settings = RunSettings(condition, plan.concurrency, plan.retries, plan.seed, plan.judge)
             stem = f"{task.name}.{_safe(answerer.name)}.{condition}.{_safe(label)}"
             path = plan.out / f"{stem}.jsonl"
@@ -148,7 +158,9 @@ def run_session(
             run = evaluate(task.examples, answerer, showing, path, settings, progress)
             of_pages = run if condition == "pages" else of_pages
             is_other = of_pages is not None and of_pages is not run
-            against = paired_difference(run, of_pages) if of_pages and is_other else None
+            against = None
+            if of_pages is not None and is_other:
+                against = paired_difference(scores_of(run), scores_of(of_pages))
             row = _row(task, label, config, model, run, plan.price, against)
             write_aside(plan.out / f"{stem}.summary.json", json.dumps(asdict(row), indent=1))
             rows.append(row)
@@ -185,11 +197,7 @@ def _row(
         model=model,
         examples_digest=sha.hexdigest()[:16],
         summary=summarise(run, price),
-        records={
-            record.id: (record.subset, record.score)
-            for record in run.records
-            if record.status == "ok"
-        },
+        records=dict(scores_of(run)),
         against_pages=against,
     )
 
@@ -248,15 +256,33 @@ def conditions_of(baselines: Sequence[str], with_baselines: bool) -> tuple[str, 
     """Return the conditions to run.
 
     Args:
-        baselines: Those to run in place of the reader's pages.
+        baselines: What to show in place of the reader's pages; `pages` beside them runs both.
         with_baselines: Run the pages and every baseline.
 
     Raises:
         ConfigError: A baseline is not known.
     """
     for name in baselines:
-        if name not in BASELINES:
+        if name not in CONDITIONS:
             raise ConfigError(f"unknown baseline '{name}'; accepted: {', '.join(BASELINES)}.")
     if with_baselines:
-        return ("pages", *BASELINES)
-    return tuple(baselines) or ("pages",)
+        return CONDITIONS
+    # The pages go first: what stands beside them is compared with them.
+    return tuple(name for name in CONDITIONS if name in baselines) or ("pages",)
+
+
+def applicable(task: LoadedTask, conditions: Sequence[str]) -> tuple[str, ...]:
+    """Return the conditions that make sense for a task: text is not there to be transcribed.
+
+    Raises:
+        ConfigError: None is left.
+    """
+    if not any(example.action == "transcribe" for example in task.examples):
+        return tuple(conditions)
+    kept = tuple(name for name in conditions if name not in TEXT_CONDITIONS)
+    if not kept:
+        raise ConfigError(
+            f"task '{task.name}' transcribes pages; {', '.join(conditions)} shows text. Accepted: "
+            f"{', '.join(PAGE_CONDITIONS)}."
+        )
+    return kept

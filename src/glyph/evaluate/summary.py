@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ Z95 = 1.959964
 RESAMPLES = 4_000
 
 Interval = tuple[float, float]
+Scores = Mapping[str, tuple[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Summary:
         render_s: Seconds spent making pages.
         seconds: Seconds spent answering, over all examples.
         f1: F1 of MMLongBench-Doc, for that task only.
+        failure: Why the first of the failed examples failed; "" when none did.
     """
 
     reader: str
@@ -66,6 +69,7 @@ class Summary:
     render_s: float
     seconds: float
     f1: float | None = None
+    failure: str = ""
 
 
 def summarise(run: Run, price: Price | None = None) -> Summary:
@@ -109,6 +113,7 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
         render_s=sum(record.render_s for record in answered),
         seconds=sum(record.seconds for record in answered),
         f1=_document_f1(run),
+        failure=next((record.error for record in run.records if record.status == "failed"), ""),
     )
 
 
@@ -202,20 +207,29 @@ class Difference:
     examples: int
 
 
-def paired_difference(one: Run, other: Run, seed: int = 0) -> Difference | None:
+def scores_of(run: Run) -> Scores:
+    """Return subset and score of each answered example, by its id."""
+    return {each.id: (each.subset, each.score) for each in run.records if each.status == "ok"}
+
+
+def paired_difference(one: Scores, other: Scores, seed: int = 0) -> Difference | None:
     """Return how much better `one` is than `other`; None when they share no answered example.
 
     Examples are drawn again with replacement, within each subset, together with both answers, so
     that what makes an example hard for both does not widen the interval.
 
+    Args:
+        one: Subset and score of each answered example, by its id.
+        other: Those of the run it is compared with.
+        seed: Of what is drawn.
+
     Source:
         Efron and Tibshirani 1993, section 8; paired as in Koehn 2004.
     """
-    theirs = {record.id: record for record in other.records if record.status == "ok"}
     gains: dict[str, list[float]] = defaultdict(list)
-    for record in one.records:
-        if record.status == "ok" and record.id in theirs:
-            gains[record.subset].append(100 * (record.score - theirs[record.id].score))
+    for name, (subset, value) in one.items():
+        if name in other:
+            gains[subset].append(100 * (value - other[name][1]))
     if not gains:
         return None
     generator = np.random.default_rng(seed)

@@ -47,7 +47,7 @@ WIDE_GAP_LINES = 2.5
 
 PAD_PX = 2
 
-READS_AS = 1
+READS_AS = 2
 """Raised when this file reads the same pixels otherwise than before."""
 
 

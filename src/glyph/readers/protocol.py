@@ -5,8 +5,9 @@ into characters of the source text (`page.layout`) is the caller's business, so 
 cannot cheat by looking at the text.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from glyph.pages import Box, Page
 
@@ -153,6 +154,44 @@ class LineReader(Protocol):
 
     def read_line(self, page: Page, number: int) -> ReadLine:
         """Read line `number`, from 1 and blank ones counted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PageStyle:
+    """A look of pages that a reader was taught.
+
+    Attributes:
+        name: What the reader calls it.
+        about: One line for people.
+        fields: Values of `RenderConfig` that make it, by field.
+    """
+
+    name: str
+    about: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What a reader was taught to read.
+
+    Attributes:
+        styles: Looks it knows.
+        free: Fields that may differ within a style, with the values that are worth trying.
+    """
+
+    styles: tuple[PageStyle, ...]
+    free: Mapping[str, tuple[Any, ...]]
+
+
+@runtime_checkable
+class StyledReader(Protocol):
+    """A reader that reads pages of some styles and refuses all others."""
+
+    @property
+    def taught(self) -> Taught:
+        """What it reads."""
         ...
 
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Float64, Int, UInt8
 
 from glyph.pages import Box
 
@@ -24,6 +24,9 @@ MAX_COLUMNS = 12
 
 UNEVEN_SHARE = 0.02
 """What a line one row off the pitch costs, as a share of an average row's ink."""
+
+PART_SHARE, LEAST_PITCH_PX = 0.5, 5.0
+"""Share of a pitch's variance that its half must explain to be the pitch, and the least pitch."""
 
 NUM_STRIPS, MIN_STRIP_PX = 72, 8
 
@@ -200,7 +203,33 @@ def _pitch(marked_HW: Bool[np.ndarray, "H W"]) -> float:
     while pitch + 1 < len(crowd) and crowd[pitch + 1] > crowd[pitch]:
         pitch += 1
     near = distances[np.abs(distances - pitch) <= max(1, round(0.06 * pitch))]
-    return min(float(near.mean()), most_px)
+    found_px = min(float(near.mean()), most_px)
+    return _undoubled(marked_HW.sum(axis=1).astype(np.float64), found_px)
+
+
+def _undoubled(profile_H: Float64[np.ndarray, " H"], pitch_px: float) -> float:
+    """Return the pitch, or its half or third where rows of ink repeat after that already.
+
+    Where ideographs touch those below, marks run through two lines and more, and most distances
+    are of two lines or three. A pitch explains a share of how much the ink of rows varies; the half
+    of a true pitch leads from letters into gaps and explains less than 0.36 of that share (prose,
+    digits, code and Chinese at 60 to 110 dpi), and the half of a double one explains 0.6 and more.
+    """
+    whole = _explained(profile_H, pitch_px)
+    for parts in (3, 2):
+        is_pitch = _explained(profile_H, pitch_px / parts) > PART_SHARE * whole
+        if is_pitch and pitch_px / parts >= LEAST_PITCH_PX:
+            return pitch_px / parts
+    return pitch_px
+
+
+def _explained(profile_H: Float64[np.ndarray, " H"], period_px: float) -> float:
+    """Return the variance of the means of rows at like places of a period."""
+    places = max(int(period_px), 3)
+    place_H = ((np.arange(len(profile_H)) + 0.5) / period_px % 1 * places).astype(np.int64)
+    rows = np.bincount(place_H, minlength=places)
+    means = np.bincount(place_H, profile_H, places) / np.maximum(rows, 1)
+    return float((rows * (means - profile_H.mean()) ** 2).sum() / len(profile_H))
 
 
 def _without_rules(marked_HW: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:

@@ -19,6 +19,7 @@ from glyph.errors import ConfigError, UpstreamError
 Kind = Literal["openai", "anthropic"]
 
 MAX_ANSWER_TOKENS = 4_096
+MIN_CONTEXT_TOKENS = 1_024
 MAX_QUOTED_CHARS = 200
 NOT_ACCEPTED = (400, 404, 415, 422, 500, 501)
 _FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
@@ -30,6 +31,7 @@ class Endpoint:
 
     Attributes:
         name: `openai:MODEL` or `anthropic:MODEL`.
+        context_tokens: What the model's context holds; None for plenty.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Endpoint:
         base_url: str | None = None,
         api_key: str | None = None,
         timeout_s: float = 120.0,
+        context_tokens: int | None = None,
     ):
         """Prepare the client; nothing is sent.
 
@@ -47,9 +50,10 @@ class Endpoint:
             base_url: Of the server; by default the vendor's, or what its variable names.
             api_key: By default OPENAI_API_KEY or ANTHROPIC_API_KEY; servers of one's own need none.
             timeout_s: Longest time one answer may take, in seconds.
+            context_tokens: What the model's context holds, answer included; None for plenty.
 
         Raises:
-            ConfigError: The spec is none, the time is not positive, or a package is missing.
+            ConfigError: The spec is none, a number is too small, or a package is missing.
         """
         kind, _, model = spec.partition(":")
         if kind not in ("openai", "anthropic") or not model:
@@ -58,10 +62,19 @@ class Endpoint:
             )
         if timeout_s <= 0:
             raise ConfigError(f"timeout_s is {timeout_s:g}; seconds above 0 are accepted.")
+        if context_tokens is not None and context_tokens < MIN_CONTEXT_TOKENS:
+            raise ConfigError(
+                f"the context of the language model is {context_tokens} tokens; at least "
+                f"{MIN_CONTEXT_TOKENS} are needed to tell it about the search."
+            )
         self.name = spec
+        self.context_tokens = context_tokens
         self._kind: Kind = "anthropic" if kind == "anthropic" else "openai"
         self._model = model
         self._timeout_s = timeout_s
+        self._answer_tokens = MAX_ANSWER_TOKENS
+        if context_tokens is not None:
+            self._answer_tokens = min(MAX_ANSWER_TOKENS, context_tokens // 4)
         self._takes_schema = True
         self._takes_images = True
         self._client = _client(self._kind, base_url, api_key, timeout_s)
@@ -143,7 +156,7 @@ class Endpoint:
         user = [*content, {"type": "text", "text": prompt}] if content else prompt
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         reply = self._client.chat.completions.create(
-            model=self._model, messages=messages, max_tokens=MAX_ANSWER_TOKENS, **more
+            model=self._model, messages=messages, max_tokens=self._answer_tokens, **more
         )
         if not getattr(reply, "choices", None):
             raise UpstreamError(f"{self.name} sent no choices.")
@@ -168,7 +181,7 @@ class Endpoint:
         tool = {"name": "answer", "description": "Give the answer.", "input_schema": schema}
         reply = self._client.messages.create(
             model=self._model,
-            max_tokens=MAX_ANSWER_TOKENS,
+            max_tokens=self._answer_tokens,
             system=system,
             messages=[{"role": "user", "content": content}],
             tools=[tool],

@@ -8,7 +8,9 @@ from typing import Any
 from glyph.api import model_behind
 from glyph.errors import ConfigError
 from glyph.readers import Reader
+from glyph.readers.protocol import StyledReader
 from glyph.search.choosing import BEST, Wish, choose_best, write_choice
+from glyph.search.comparing import compare, read_comparison, write_comparison
 from glyph.search.endpoint import Endpoint
 from glyph.search.fitness import Fitness
 from glyph.search.loop import Budget, Search, Tactics, front_of
@@ -19,6 +21,7 @@ from glyph.search.space import Space
 from glyph.search.study import Identity, Record, SearchStudy, open_storage
 from glyph.search.validation import (
     LARGE,
+    PAGES,
     SMALL,
     SetSize,
     ValidationSet,
@@ -51,6 +54,8 @@ class Settings:
         size: How much is read for a candidate; by default by the kind of reader.
         storage_url: A database to keep the study in, instead of a journal in `out`.
         tactics: How the search goes about it.
+        with_comparison: Also read as many random draws, and the paper's preset at equal
+            compression, for the report.
     """
 
     out: Path
@@ -63,6 +68,7 @@ class Settings:
     size: SetSize | None = None
     storage_url: str | None = None
     tactics: Tactics = field(default_factory=Tactics)
+    with_comparison: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ class Result:
 
 
 OnRecord = Callable[[Record, int], None]
+OnCompared = Callable[[int], None]
 
 
 def search(
@@ -102,6 +109,7 @@ def search(
     *,
     endpoint: Endpoint | None = None,
     on_record: OnRecord | None = None,
+    on_compared: OnCompared | None = None,
 ) -> Result:
     """Search for the rendering that a reader reads best at each compression.
 
@@ -114,6 +122,7 @@ def search(
         settings: What to do.
         endpoint: A language model that proposes beside the classical operators.
         on_record: Called with each candidate and the number measured so far.
+        on_compared: Called with the number of random draws measured for the comparison.
 
     Returns:
         The front and the chosen candidate; the preset and the report are written.
@@ -124,18 +133,59 @@ def search(
         ReaderError: The reader fails throughout.
     """
     _check(settings)
+    begun = _begin(texts, reader, settings, endpoint)
+    try:
+        engine = Search(
+            begun.study,
+            begun.space,
+            begun.fitness,
+            seed=settings.seed,
+            proposer=begun.proposer,
+            tactics=settings.tactics,
+        )
+        for record in engine.run(settings.budget):
+            if on_record is not None:
+                on_record(record, len(begun.study.records()))
+        if settings.with_comparison:
+            _compare(begun, settings, on_compared)
+        return _told(begun, settings, engine.stopped_by)
+    finally:
+        begun.fitness.readings.close()
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """The parts of a search at work."""
+
+    study: SearchStudy
+    space: Space
+    fitness: Fitness
+    proposer: LlmProposer | None
+    where: str
+
+    @property
+    def proposed_by(self) -> str:
+        return self.proposer.name if self.proposer is not None else "classical operators alone"
+
+
+def _begin(
+    texts: Sequence[str], reader: Reader, settings: Settings, endpoint: Endpoint | None
+) -> _Begun:
     model = _model(reader, settings.model)
-    space = Space.build(model.name, model.grid_px, fixed=settings.fixed)
+    taught = reader.taught if isinstance(reader, StyledReader) else None
+    space = Space.build(model.name, model.grid_px, fixed=settings.fixed, taught=taught)
     is_remote = has_own_eyes(reader.name)
-    size = settings.size or (LARGE if is_remote else SMALL)
-    validation = _validation(texts, settings, size, endpoint)
+    validation = _validation(texts, settings, settings.size or usual_size(reader.name), endpoint)
     identity = Identity(space.digest, validation.digest, reader.name, model.name)
     where = settings.storage_url or str(settings.out)
     study = SearchStudy(open_storage(settings.out, settings.storage_url), space, identity, where)
-    readings = Readings(reader, settings.out / READINGS)
-    judge = make_judge(endpoint) if settings.questions == WRITTEN and endpoint else None
     fitness = Fitness(
-        validation, readings, model.name, sees_itself=is_remote, judge=judge, seed=settings.seed
+        validation,
+        Readings(reader, settings.out / READINGS),
+        model.name,
+        sees_itself=is_remote,
+        judge=make_judge(endpoint) if settings.questions == WRITTEN and endpoint else None,
+        seed=settings.seed,
     )
     proposer = None
     if endpoint is not None:
@@ -145,39 +195,52 @@ def search(
             settings.out / PROPOSALS,
             lambda record: thumbnail(record.config, validation.priced_text),
         )
-    try:
-        engine = Search(
-            study, space, fitness, seed=settings.seed, proposer=proposer, tactics=settings.tactics
-        )
-        for record in engine.run(settings.budget):
-            if on_record is not None:
-                on_record(record, len(study.records()))
-        records = study.records()
-        best = choose_best(records, settings.wish)
-        front = front_of(records)
-        name = proposer.name if proposer is not None else "classical operators alone"
-        story = {
-            "study": where,
-            "reader": reader.name,
-            "model": model.name,
-            "proposer": name,
-            "evaluations": len(records),
-            "generation": best.number // settings.tactics.population,
-            "seed": settings.seed,
-            "questions": validation.source,
-            "texts_digest": validation.digest,
-            "space_digest": space.digest,
-            "stopped_by": engine.stopped_by,
-        }
-        write_choice(settings.out, best, front, story)
-        notes = proposer.notes() if proposer is not None else []
-        report = write_report(settings.out, records, best, story, fitness, space, notes)
-        return Result(
-            records, front, best, name, engine.stopped_by, settings.out / BEST, report,
-            readings.num_asked, readings.num_cached,
-        )  # fmt: skip
-    finally:
-        readings.close()
+    return _Begun(study, space, fitness, proposer, where)
+
+
+def _compare(begun: _Begun, settings: Settings, on_compared: OnCompared | None) -> None:
+    count = len(begun.study.records())
+    known = read_comparison(settings.out)
+    if known is None or known.num_random < count:
+        found = compare(begun.space, begun.fitness, count, seed=settings.seed, on_draw=on_compared)
+        write_comparison(settings.out, found)
+
+
+def _told(begun: _Begun, settings: Settings, stopped_by: str) -> Result:
+    """Write preset, front and report, and return what was found."""
+    records = begun.study.records()
+    best, front = choose_best(records, settings.wish), front_of(records)
+    story = {
+        "study": begun.where,
+        "reader": begun.fitness.readings.reader_name,
+        "model": begun.space.model,
+        "proposer": begun.proposed_by,
+        "evaluations": len(records),
+        "generation": best.number // settings.tactics.population,
+        "round": best.number // settings.budget.round_size + 1,
+        "seed": settings.seed,
+        "questions": begun.fitness.validation.source,
+        "texts_digest": begun.fitness.validation.digest,
+        "space_digest": begun.space.digest,
+        "stopped_by": stopped_by,
+    }
+    write_choice(settings.out, best, front, story)
+    report = write_report(
+        settings.out,
+        records,
+        best,
+        story,
+        begun.fitness,
+        begun.space,
+        notes=begun.proposer.notes() if begun.proposer is not None else [],
+        comparison=read_comparison(settings.out),
+        population=settings.tactics.population,
+    )
+    readings = begun.fitness.readings
+    return Result(
+        records, front, best, begun.proposed_by, stopped_by, settings.out / BEST, report,
+        readings.num_asked, readings.num_cached,
+    )  # fmt: skip
 
 
 def has_own_eyes(reader: str) -> bool:
@@ -190,9 +253,21 @@ def has_own_eyes(reader: str) -> bool:
     return ":" in reader and reader.partition(":")[0] not in LOCAL_READERS
 
 
+def usual_size(reader: str) -> SetSize:
+    """Return how much is read for a candidate, by how quickly a reader reads.
+
+    Example:
+        >>> usual_size("ocr").passage_chars, usual_size("nano").passage_chars
+        (200, 1000)
+    """
+    if has_own_eyes(reader):
+        return LARGE
+    return PAGES if reader.partition(":")[0] == "nano" else SMALL
+
+
 def _check(settings: Settings) -> None:
     budget = settings.budget
-    for name in ("evaluations", "seconds", "tokens", "patience"):
+    for name in ("evaluations", "seconds", "tokens", "patience", "round_size"):
         value = getattr(budget, name)
         if value is not None and value <= 0:
             raise ConfigError(

@@ -1,9 +1,9 @@
 """The loop: propose, claim, measure, record, until budget or convergence.
 
 It is a steady state: each candidate is bred from all that is known when its turn comes, so that
-workers need not wait for each other, and a generation is only a way of counting. Random choices
-depend on the seed and the trial's number alone; a search that was stopped and continued proposes
-what one in a single run would have.
+workers need not wait for each other, and rounds and generations are only ways of counting. Random
+choices depend on the seed and the trial's number alone; a search that was stopped and continued
+proposes what one in a single run would have.
 
     seeds and draws ─► bandit picks an operator ─► offspring, priced ─► best by expected gain
           ▲                                                                     │
@@ -12,7 +12,7 @@ what one in a single run would have.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from glyph.errors import ConfigError, ReaderError
 from glyph.search.bandit import Outcome, choose
 from glyph.search.fitness import Fitness, Measured, Price
 from glyph.search.operators import OPERATORS, Breed, Offspring, Parent, immigrant
-from glyph.search.pareto import Point, crowding, dominates, front_indices, hypervolume, ranks
+from glyph.search.pareto import Point, crowding, front_indices, hypervolume, ranks
 from glyph.search.space import Space
 from glyph.search.study import Claim, Record, SearchStudy
 from glyph.search.surrogate import Surrogate, features
@@ -37,8 +37,15 @@ MAX_UNREAD = 20
 A reader may refuse styles it does not know, so that single ones just score nothing."""
 
 MAX_ATTEMPTS = 200
+HOPEFUL_ATTEMPTS = 8
+"""Attempts to find a candidate that could enlarge the front; then one that only cannot be ruled out
+as a duplicate will do, so that a budget is used up as asked."""
+
 CONVERGED_GAIN = 0.005
-"""Relative gain in hypervolume below which a generation counts as one without gain."""
+"""Relative gain in hypervolume below which a round counts as one without gain."""
+
+NUM_ROUNDS, ROUND_SIZE = 5, 200
+"""The paper runs its search "for 5 times with 200 steps in each round" (appendix B)."""
 
 
 class Proposer(Protocol):
@@ -61,13 +68,15 @@ class Budget:
         evaluations: Candidates of the whole study, earlier runs included.
         seconds: Wall time of this run.
         tokens: Tokens the reader spends in the whole study, where it says.
-        patience: Generations without gain in hypervolume; None never stops so.
+        patience: Rounds without gain in hypervolume; None never stops so.
+        round_size: Candidates of a round, after which convergence is looked at.
     """
 
-    evaluations: int | None = 1_000
+    evaluations: int | None = NUM_ROUNDS * ROUND_SIZE
     seconds: float | None = None
     tokens: int | None = None
-    patience: int | None = 5
+    patience: int | None = 1
+    round_size: int = ROUND_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +191,10 @@ class Search:
         if budget.tokens is not None and spent >= budget.tokens:
             return f"budget of {budget.tokens} tokens"
         if budget.patience is not None and is_converged(
-            records, self._tactics.population, budget.patience
+            records, budget.round_size, budget.patience
         ):
-            return f"convergence: {budget.patience} generations without gain"
+            rounds = "a round" if budget.patience == 1 else f"{budget.patience} rounds"
+            return f"convergence: {rounds} of {budget.round_size} without gain"
         return ""
 
     # -- proposals ---------------------------------------------------------------------------
@@ -197,11 +207,13 @@ class Search:
             return None, None
         # Processes that look at the same moment must not propose the same.
         salt = self._study.num_running * os.getpid()
-        for found in self._proposals(records, salt):
+        for attempt, found in self._proposals(records, salt):
             if found is None:
                 continue
             key = self._fitness.page_key(found.config, found.price)
-            refusal = self._refusal(found, key, taken, records)
+            refusal = "duplicate: its pages were read before" if key in taken else ""
+            if not refusal and attempt < HOPEFUL_ATTEMPTS:
+                refusal = self._hopeless(found, records)
             if refusal:
                 self._refuse(found.offspring, refusal)
                 continue
@@ -213,10 +225,8 @@ class Search:
                 break
         return None, None
 
-    def _refusal(self, found: _Priced, key: str, taken: set[str], records: Sequence[Record]) -> str:
-        """Return why a proposal is not worth reading, or ""."""
-        if key in taken:
-            return "duplicate: its pages were read before"
+    def _hopeless(self, found: _Priced, records: Sequence[Record]) -> str:
+        """Return why a proposal cannot enlarge the front whatever is read, or ""."""
         ratio = found.price.ratio
         perfect = max(
             (r.point[1] for r in records if r.measured.is_full and r.point[0] >= 1.0), default=0.0
@@ -225,31 +235,36 @@ class Search:
             return f"hopeless: ratio {ratio:.2f}, and {perfect:.2f} was read without an error"
         return ""
 
-    def _proposals(self, records: Sequence[Record], salt: int) -> Iterator[_Priced | None]:
-        """Yield what might be read next: presets first, then what the operators make.
+    def _proposals(
+        self, records: Sequence[Record], salt: int
+    ) -> Iterator[tuple[int, _Priced | None]]:
+        """Yield attempts at what might be read next: presets first, then what the operators make.
 
         Presets that were read before take no part in counting attempts, so that a continued search
         draws what an unbroken one would have.
         """
+        known = {record.config for record in records}
         while (seed := self._next_seed()) is not None:
-            yield self._priced(seed)
+            yield 0, self._priced(seed, known)
         for attempt in range(MAX_ATTEMPTS):
             draw = [self._seed, self._study.num_trials, attempt, salt]
-            yield self._propose(np.random.default_rng(draw), records)
+            yield attempt, self._propose(np.random.default_rng(draw), records, known)
 
-    def _propose(self, rng: np.random.Generator, records: Sequence[Record]) -> _Priced | None:
+    def _propose(
+        self, rng: np.random.Generator, records: Sequence[Record], known: Set[RenderConfig]
+    ) -> _Priced | None:
         if len(records) < self._tactics.population // 2 or len(records) < 2:
-            return self._priced(immigrant(rng, self._space, []))
-        parents = self._parents(rng, records)
-        names = [*self._tactics.operators, *([LLM] if self._proposer else [])]
-        name = choose(rng, names, outcomes(records))
+            return self._priced(immigrant(rng, self._space, []), known)
+        history, names = outcomes(records), list(self._tactics.operators)
+        name = choose(rng, [*names, *([LLM] if self._proposer else [])], history)
         if name == LLM and self._proposer is not None:
             offspring = self._proposer.next(records, rng)
             if offspring is not None:
-                return self._priced(offspring)
-            name = choose(rng, list(self._tactics.operators), outcomes(records))
-        breed = self._tactics.operators[name]
-        pool = [self._priced(breed(rng, self._space, parents)) for _ in range(self._tactics.pool)]
+                return self._priced(offspring, known)
+            name = choose(rng, names, history)
+        breed, parents = self._tactics.operators[name], self._parents(rng, records)
+        bred = [breed(rng, self._space, parents) for _ in range(self._tactics.pool)]
+        pool = [self._priced(offspring, known) for offspring in bred]
         return self._most_promising([found for found in pool if found is not None], records)
 
     def _next_seed(self) -> Offspring | None:
@@ -260,9 +275,13 @@ class Search:
                 return Offspring(values, "seed", (), f"the preset {name}")
         return None
 
-    def _priced(self, offspring: Offspring) -> _Priced | None:
+    def _priced(self, offspring: Offspring, known: Set[RenderConfig]) -> _Priced | None:
+        """Return what a proposal costs; None where it is invalid or was measured before."""
         try:
             config = self._space.repair(offspring.values)
+            if config in known:
+                self._refuse(offspring, "duplicate: it was measured before")
+                return None
             return _Priced(offspring, config, self._fitness.price(config))
         except ConfigError as error:
             self._refuse(offspring, f"invalid: {error}")
@@ -322,18 +341,13 @@ def survivors(records: Sequence[Record], count: int) -> list[Record]:
 
 
 def outcomes(records: Sequence[Record]) -> list[Outcome]:
-    """Return for each candidate whether it joined the front when it was measured."""
-    front: list[Point] = []
-    found: list[Outcome] = []
-    for record in records:
-        point = record.point
-        joins = record.measured.is_full and not any(
-            dominates(other, point) or other == point for other in front
-        )
-        if joins:
-            front = [other for other in front if not dominates(point, other)] + [point]
-        found.append(Outcome(record.operator, joins))
-    return found
+    """Return for each candidate the hypervolume that it added to the front."""
+    after = volumes(records)
+    before = [0.0, *after]
+    return [
+        Outcome(record.operator, new - old)
+        for record, new, old in zip(records, after, before, strict=False)
+    ]
 
 
 def volumes(records: Sequence[Record]) -> list[float]:
@@ -348,9 +362,9 @@ def volumes(records: Sequence[Record]) -> list[float]:
     return found
 
 
-def is_converged(records: Sequence[Record], population: int, patience: int) -> bool:
-    """Whether the last generations gained nothing that counts."""
-    after = volumes(records)[population - 1 :: population]
+def is_converged(records: Sequence[Record], round_size: int, patience: int) -> bool:
+    """Whether the last rounds gained nothing that counts."""
+    after = volumes(records)[round_size - 1 :: round_size]
     if len(after) <= patience or after[-1] <= 0:
         return False
     before = after[-1 - patience]

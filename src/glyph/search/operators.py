@@ -161,11 +161,10 @@ def immigrant(rng: np.random.Generator, space: Space, parents: Sequence[Parent])
     return Offspring(values, "immigrant", (), "a fresh draw from the training distribution")
 
 
-PLAIN: dict[str, Breed] = {"crossover": crossover, "mutation": mutation, "immigrant": immigrant}
-"""Operators that know nothing of typography."""
-
 OPERATORS: dict[str, Breed] = {
-    **PLAIN,
+    "crossover": crossover,
+    "mutation": mutation,
+    "immigrant": immigrant,
     "packing": packing,
     "scaling": scaling,
     "aligning": aligning,

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from glyph.search.loop import front_of, outcomes, volumes
 from glyph.search.pareto import REFERENCE
 from glyph.search.space import Gene, Space
 from glyph.search.study import Record
 
-DPI = 110
+DPI = 144
 MAX_FRONTS = 6
 MAX_GENES = 14
 NUM_BINS = 5
-INK, MUTED, ACCENT = "#1f2328", "#8c959f", "#0969da"
+INK, MUTED, ACCENT, SECOND = "#7d8590", "#8c959f", "#2f81f7", "#db61a2"
+"""Tones that are legible on light and on dark ground: plots have none of their own."""
 
 
 def front_plot(records: Sequence[Record], best: Record, population: int) -> bytes:
@@ -46,11 +48,11 @@ def front_plot(records: Sequence[Record], best: Record, population: int) -> byte
     axes.errorbar(
         [best.point[1]], [best.point[0]],
         yerr=[[max(best.point[0] - low, 0)], [max(high - best.point[0], 0)]],
-        fmt="*", ms=14, color="#bf3989", capsize=3, label="chosen, 95 % interval", zorder=5,
+        fmt="*", ms=14, color=SECOND, capsize=3, label="chosen, 95 % interval", zorder=5,
     )  # fmt: skip
     axes.set_xlabel("compression ratio: text tokens for each visual token")
     axes.set_ylabel("accuracy of the reader")
-    axes.legend(fontsize=7, loc="lower left")
+    _legend(figure, loc="outside lower center", ncols=5)
     return _png(figure)
 
 
@@ -73,16 +75,16 @@ def importance_plot(records: Sequence[Record], space: Space) -> bytes:
     names = sorted(accuracy, key=lambda name: -(accuracy[name] + ratio[name]))[:MAX_GENES][::-1]
     figure, axes = _figure(7.2, 0.3 * len(names) + 1.2)
     places = np.arange(len(names))
-    axes.barh(places + 0.2, [accuracy[n] for n in names], 0.38, color="#bf3989", label="accuracy")
+    axes.barh(places + 0.2, [accuracy[n] for n in names], 0.38, color=SECOND, label="accuracy")
     axes.barh(places - 0.2, [ratio[n] for n in names], 0.38, color=ACCENT, label="ratio")
     axes.set_yticks(places, names)
     axes.set_xlabel("share of the variance that goes with the gene")
-    axes.legend(fontsize=8, loc="lower right")
+    _legend(axes, loc="lower right")
     return _png(figure)
 
 
 def operator_plot(records: Sequence[Record], population: int) -> bytes:
-    """Draw who proposed in each generation, and how often a proposal joined the front."""
+    """Draw who proposed in each generation, and how often a proposal enlarged the front."""
     found = outcomes(records)
     names = list(dict.fromkeys(outcome.operator for outcome in found))
     figure, axes = _figure(7.2, 3.0)
@@ -93,14 +95,16 @@ def operator_plot(records: Sequence[Record], population: int) -> bytes:
             sum(o.operator == name for o in found[g * population : (g + 1) * population])
             for g in generations
         ])  # fmt: skip
-        paid = sum(o.has_paid for o in found if o.operator == name)
+        paid = sum(o.gain > 0 for o in found if o.operator == name)
         total = sum(o.operator == name for o in found)
-        label = f"{name}: {paid} of {total} joined the front"
+        label = f"{name}: {paid} of {total} enlarged the front"
         axes.bar(generations, counts, bottom=bottom, color=f"C{number}", label=label, width=0.8)
         bottom += counts
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("generation")
     axes.set_ylabel("candidates")
-    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _legend(axes, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return _png(figure)
 
 
@@ -113,7 +117,7 @@ def importances(records: Sequence[Record], space: Space, objective: int) -> dict
     target = np.array([record.point[objective] for record in records])
     found: dict[str, float] = {}
     for gene in space.genes:
-        bins = _bins(gene, [getattr(record.config, gene.name) for record in records])
+        bins = _bins(gene, [space.value(record.config, gene.name) for record in records])
         found[gene.name] = _correlation_ratio(bins, target)
     return found
 
@@ -144,12 +148,22 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     figure: Any = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    axes.grid(color="#d0d7de", lw=0.4)
+    axes.grid(color=MUTED, lw=0.4, alpha=0.35)
+    axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.tick_params(colors=INK, labelsize=8)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(INK)
+        label.set_size(9)
     return figure, axes
+
+
+def _legend(place: Any, **placed: Any) -> None:
+    place.legend(labelcolor=INK, frameon=False, **{"fontsize": 8, **placed})
 
 
 def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=DPI, transparent=True, metadata={"Software": None})
     return buffer.getvalue()

@@ -17,21 +17,14 @@ import numpy as np
 
 from glyph.errors import ConfigError, UpstreamError
 from glyph.search.endpoint import Endpoint
-from glyph.search.loop import LLM, front_of, survivors
+from glyph.search.loop import front_of
 from glyph.search.operators import Offspring
-from glyph.search.space import Gene, Space, Values
+from glyph.search.prompting import BATCH, SYSTEM, prompt_for
+from glyph.search.proposals import is_bent, offspring_of
+from glyph.search.space import Space
 from glyph.search.study import Record
 
-BATCH = 6
-SHOWN_CANDIDATES = 16
-SHOWN_REFUSALS = 8
 LONGEST_REST = 32
-MAX_REASON_CHARS = 400
-
-SYSTEM = (
-    "You optimise how text is typeset into page images that a vision model reads. You are given "
-    "measured candidates and propose new ones. Answer only with JSON of the given schema."
-)
 
 Show = Callable[[Record], bytes]
 
@@ -94,12 +87,15 @@ class LlmProposer:
     def _ask(self, records: Sequence[Record]) -> None:
         images = self._crops(records)
         try:
-            answer = self._endpoint.ask(
-                SYSTEM,
-                self.prompt(records, with_images=bool(images)),
-                schema_of(self._space),
-                images,
+            refusals = [note["reason"] for note in self.notes() if note.get("event") == "refused"]
+            prompt = prompt_for(
+                self._space,
+                records,
+                refusals,
+                with_images=bool(images),
+                context_tokens=self._endpoint.context_tokens,
             )
+            answer = self._endpoint.ask(SYSTEM, prompt.text, prompt.schema, images)
         except UpstreamError as error:
             self._fail(str(error))
             return
@@ -115,7 +111,13 @@ class LlmProposer:
             except ConfigError as error:
                 self._write("refused", reason=str(error), proposal=str(proposal)[:400])
             else:
-                self._write("proposed", reason=offspring.reason, parents=offspring.parents)
+                self._write(
+                    "proposed",
+                    reason=offspring.reason,
+                    parents=offspring.parents,
+                    is_repaired=is_bent(proposal, offspring, self._space),
+                    changes=self._changes(offspring, by_number),
+                )
                 self._queue.append(offspring)
         if self._queue:
             self._next_rest = 1
@@ -128,6 +130,11 @@ class LlmProposer:
             if record.config == config:
                 raise ConfigError(f"duplicate of candidate {record.number}")
 
+    def _changes(self, offspring: Offspring, by_number: dict[int, Record]) -> dict[str, Any]:
+        before = self._space.genome(by_number[offspring.parents[0]].config)
+        after = self._space.genome(self._space.repair(offspring.values))
+        return {name: value for name, value in after.items() if value != before[name]}
+
     def _fail(self, reason: str) -> None:
         self._write("failed", reason=reason)
         self._rest = self._next_rest
@@ -139,167 +146,10 @@ class LlmProposer:
             file.write(json.dumps({"event": event, **values}, ensure_ascii=False) + "\n")
 
     def _crops(self, records: Sequence[Record]) -> list[bytes]:
-        if self._show is None or not records:
+        # Images would fill a small context.
+        if self._show is None or not records or self._endpoint.context_tokens is not None:
             return []
         front = front_of(records)
         best = front[0] if front else records[0]
         worst = min(records, key=lambda record: record.point[0])
         return [self._show(best), self._show(worst)]
-
-    # -- the prompt --------------------------------------------------------------------------
-
-    def prompt(self, records: Sequence[Record], *, with_images: bool = False) -> str:
-        """Return what the model is told: aim, genes with units, candidates, refusals."""
-        shown = survivors(records, SHOWN_CANDIDATES)
-        refused = [note for note in self.notes() if note.get("event") == "refused"]
-        parts = [
-            "Aim: high accuracy of the reader AND a high compression ratio (text tokens over "
-            f"visual tokens of {self._space.model}, patch grid {self._space.grid_px} px). A "
-            "candidate counts when no other beats it in both.",
-            "Fields, with unit, range and meaning:\n"
-            + "\n".join(map(_gene_line, self._space.genes)),
-            "Candidates, best first (accuracy, ratio, how it came about, fields that differ from "
-            "the default):\n" + "\n".join(map(_candidate_line, shown)),
-        ]
-        if with_images:
-            parts.append("The images show a page of the densest candidate of the front, and of the "
-                         "one that was read worst.")  # fmt: skip
-        if refused:
-            reasons = [f"- {note['reason']}" for note in refused[-SHOWN_REFUSALS:]]
-            parts.append("Refused lately, do not repeat:\n" + "\n".join(reasons))
-        parts.append(
-            f"Say what limits the best candidates, then propose {BATCH} new ones. Each names a "
-            "parent by number and changes one to four fields; to cross two candidates name the "
-            "other parent and the fields to take from it. Give each a short reason."
-        )
-        return "\n\n".join(parts)
-
-
-def schema_of(space: Space) -> dict[str, Any]:
-    """Return the JSON schema of an answer."""
-    names = [gene.name for gene in space.genes]
-    change = {
-        "type": "object",
-        "properties": {
-            "field": {"type": "string", "enum": names},
-            "value": {"anyOf": [{"type": "number"}, {"type": "boolean"}, {"type": "string"}]},
-        },
-        "required": ["field", "value"],
-        "additionalProperties": False,
-    }
-    proposal = {
-        "type": "object",
-        "properties": {
-            "parent": {"type": "integer"},
-            "changes": {"type": "array", "items": change},
-            "other_parent": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
-            "take": {"type": "array", "items": {"type": "string", "enum": names}},
-            "reason": {"type": "string"},
-        },
-        "required": ["parent", "changes", "other_parent", "take", "reason"],
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {
-            "analysis": {"type": "string"},
-            "proposals": {"type": "array", "items": proposal},
-        },
-        "required": ["analysis", "proposals"],
-        "additionalProperties": False,
-    }
-
-
-def offspring_of(proposal: Any, by_number: dict[int, Record], space: Space) -> Offspring:
-    """Return what a proposal means.
-
-    Numbers written as text are taken as numbers, and numbers out of range go to its end.
-
-    Args:
-        proposal: As parsed from the answer; anything at all.
-        by_number: Candidates that may be parents.
-        space: What may change.
-
-    Raises:
-        ConfigError: It names no parent or field, changes nothing, or has a value of no sense.
-    """
-    if not isinstance(proposal, dict):
-        raise ConfigError(f"a proposal is an object, not {str(proposal)[:80]!r}")
-    given = cast(dict[str, Any], proposal)
-    parent = by_number.get(_number(given.get("parent")))
-    if parent is None:
-        raise ConfigError(f"there is no candidate {given.get('parent')!r} to be a parent")
-    before = space.genome(parent.config)
-    values: Values = dict(before)
-    parents = (parent.number,)
-    other = by_number.get(_number(given.get("other_parent")))
-    if other is not None and other is not parent:
-        parents = (parent.number, other.number)
-        taken = space.genome(other.config)
-        values.update({name: taken[name] for name in _strings(given.get("take")) if name in taken})
-    changes = given.get("changes")
-    for change in cast(list[Any], changes) if isinstance(changes, list) else []:
-        name, value = _change(change, space)
-        values[name] = value
-    if values == before:
-        raise ConfigError(f"it changes nothing of candidate {parent.number}")
-    space.repair(values)
-    reason = " ".join(str(given.get("reason") or "no reason given").split())[:MAX_REASON_CHARS]
-    return Offspring(values, LLM, parents, reason)
-
-
-def _change(change: Any, space: Space) -> tuple[str, Any]:
-    if not isinstance(change, dict):
-        raise ConfigError(f"a change is an object, not {str(change)[:80]!r}")
-    given = cast(dict[str, Any], change)
-    gene = space.by_name.get(str(given.get("field")))
-    if gene is None:
-        raise ConfigError(f"there is no field {given.get('field')!r} that may change")
-    return gene.name, gene.clipped(_typed(gene, given.get("value")))
-
-
-def _typed(gene: Gene, value: Any) -> Any:
-    """Return a value as the gene's type where there is one way to read it."""
-    is_numeric = gene.kind in ("number", "whole") or gene.name == "grid_px"
-    if is_numeric and isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return value
-    if gene.name == "grid_px" and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if gene.kind == "flag" and isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    return value
-
-
-def _number(value: Any) -> int:
-    if isinstance(value, bool):
-        return -1
-    if isinstance(value, float) and value == value and abs(value) < 1e9:
-        return int(value)
-    return value if isinstance(value, int) else -1
-
-
-def _strings(value: Any) -> list[str]:
-    items = cast(list[Any], value) if isinstance(value, list) else []
-    return [item for item in items if isinstance(item, str)]
-
-
-def _gene_line(gene: Gene) -> str:
-    if gene.kind in ("flag", "choice"):
-        accepted = " | ".join(json.dumps(choice, ensure_ascii=False) for choice in gene.choices)
-    else:
-        accepted = f"{gene.low:g} to {gene.high:g} {gene.unit}, step {gene.step:g}"
-    return f"- {gene.name}: {accepted} ({gene.about})"
-
-
-def _candidate_line(record: Record) -> str:
-    defaults = type(record.config)().to_dict()
-    changed = {k: v for k, v in record.config.to_dict().items() if v != defaults[k]}
-    accuracy, ratio = record.point
-    read = "" if record.measured.is_full else ", given up early"
-    return (
-        f"#{record.number}: accuracy {accuracy:.3f}{read}, ratio {ratio:.2f}; "
-        f"{record.operator}: {record.reason[:120]}; {json.dumps(changed, ensure_ascii=False)}"
-    )

@@ -66,6 +66,8 @@ class Readings:
         try:
             self._cache = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
             self._cache.execute("PRAGMA journal_mode=WAL")
+            # A process that is killed loses nothing; only a power cut may cost the latest readings.
+            self._cache.execute("PRAGMA synchronous=NORMAL")
             self._cache.execute(
                 "CREATE TABLE IF NOT EXISTS readings (key TEXT PRIMARY KEY, reading TEXT NOT NULL)"
             )

@@ -16,9 +16,10 @@ from glyph.encode import encode_png
 from glyph.output import write_atomically
 from glyph.pages import Page
 from glyph.render import render_pages
+from glyph.search.comparing import RATIOS, Comparison
 from glyph.search.fitness import Fitness
-from glyph.search.loop import front_of, volumes
-from glyph.search.pareto import REFERENCE
+from glyph.search.loop import LLM, front_of, outcomes, volumes
+from glyph.search.pareto import REFERENCE, Point
 from glyph.search.plots import front_plot, importance_plot, operator_plot, volume_plot
 from glyph.search.space import Space
 from glyph.search.study import Record
@@ -28,19 +29,30 @@ THUMB_PX = (420, 200)
 THUMB_CHARS = 6_000
 MAX_LINEAGE = 12
 MAX_NOTES = 20
-RATIOS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1f2328;max-width:60rem;margin:2rem auto;
-padding:0 1rem}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #d0d7de}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .7rem;text-align:right;
-border-bottom:1px solid #d0d7de}th:first-child,td:first-child{text-align:left}td.t{text-align:left}
-img{max-width:100%}.step{display:flex;gap:1rem;margin:1rem 0;align-items:flex-start}
-.step img{border:1px solid #d0d7de;flex:none;max-width:26rem}.dim{color:#59636e}
-code{background:#f6f8fa;padding:.1rem .3rem}.big{font-size:1.15rem}
-@media(max-width:45rem){.step{flex-direction:column}}
+:root{color-scheme:light dark;--ink:#1f2328;--dim:#59636e;--line:#d0d7de;--ground:#fff;
+--soft:#f6f8fa;--us:#ddf4ff}
+@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9198a1;--line:#3d444d;
+--ground:#0d1117;--soft:#151b23;--us:#121d2f}}
+body{font:15px/1.55 system-ui,sans-serif;color:var(--ink);background:var(--ground);
+max-width:60rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem;margin-bottom:.4rem}
+h2{font-size:1.15rem;margin-top:2.4rem;padding-bottom:.3rem;border-bottom:1px solid var(--line)}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92rem}
+th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid var(--line);
+white-space:nowrap}
+th{font-weight:600;color:var(--dim)}th:first-child,td:first-child{text-align:left}
+td.t{text-align:left;white-space:normal}th.t{text-align:left}
+tr.us td{background:var(--us);font-weight:600}.wide{overflow-x:auto}
+.plot{max-width:100%;height:auto;display:block}
+.step{display:flex;gap:1.2rem;margin:1rem 0;align-items:flex-start}
+.step img{border:1px solid var(--line);border-radius:4px;flex:none;max-width:26rem}
+.tag{display:inline-block;padding:0 .5rem;border:1px solid var(--line);border-radius:1rem;
+font-size:.82rem;color:var(--dim);margin-left:.4rem}
+.dim{color:var(--dim)}code{background:var(--soft);padding:.15rem .4rem;border-radius:4px}
+.big{font-size:1.15rem;margin:.2rem 0}
+@media(max-width:45rem){.step{flex-direction:column}.step img{max-width:100%}}
 """
 
 
@@ -51,7 +63,9 @@ def write_report(
     story: dict[str, Any],
     fitness: Fitness,
     space: Space,
-    notes: Sequence[dict[str, Any]],
+    *,
+    notes: Sequence[dict[str, Any]] = (),
+    comparison: Comparison | None = None,
     population: int = 20,
 ) -> Path:
     """Write `report.html` and its plots into a folder.
@@ -64,6 +78,7 @@ def write_report(
         fitness: Holds the text that is shown on thumbnails.
         space: The genes.
         notes: Log of the language model's proposals; empty without one.
+        comparison: What was read beside the search, where it was asked for.
         population: Candidates of a generation.
 
     Returns:
@@ -81,9 +96,11 @@ def write_report(
         _summary(records, best, story),
         _section("Pareto front over generations", _image(plots["front"])),
         _section("Hypervolume", _image(plots["hypervolume"]) + _volume_words(records)),
-        _section("At equal compression", _comparison(records)),
+        _section("At equal compression", _comparison(records, comparison)),
         _section("How the chosen candidate came about", _lineage(records, best, fitness)),
-        _section("Who proposed", _image(plots["operators"]) + _proposer_words(story, notes)),
+        _section(
+            "Who proposed", _image(plots["operators"]) + _proposer_words(records, story, notes)
+        ),
         _section("Which genes mattered", _image(plots["importance"]) + _IMPORTANCE_WORDS),
         _section("The front", _front_table(front_of(records))),
         _section("How accuracy was measured", _questions_table(best, story)),
@@ -132,25 +149,30 @@ def _volume_words(records: Sequence[Record]) -> str:
     )
 
 
-def _comparison(records: Sequence[Record]) -> str:
-    groups = {
-        "random draws": [r for r in records if r.operator == "immigrant"],
-        "manual presets": [r for r in records if r.operator == "seed"],
-        "searched": list(records),
-    }
+def _comparison(records: Sequence[Record], comparison: Comparison | None) -> str:
+    full = [record for record in records if record.measured.is_full]
+    groups: dict[str, Sequence[Point]] = {}
+    if comparison is not None:
+        groups[f"{comparison.num_random} random draws"] = comparison.random
+        groups["the paper's preset, dpi lowered"] = comparison.manual
+    groups["presets of the package"] = [r.point for r in full if r.operator == "seed"]
+    groups["searched"] = [record.point for record in full]
+    reached = max((ratio for points in groups.values() for _, ratio in points), default=0.0)
+    ratios = [ratio for ratio in RATIOS if ratio <= reached]
     rows: list[str] = []
-    for name, members in groups.items():
-        cells: list[str] = []
-        for ratio in RATIOS:
-            fitting = [r for r in members if r.measured.is_full and r.point[1] >= ratio]
-            top = max((r.point[0] for r in fitting), default=None)
-            cells.append("<td>-</td>" if top is None else f"<td>{top:.1%}</td>")
-        rows.append(f"<tr><td>{name} ({len(members)})</td>{''.join(cells)}</tr>")
-    head = "".join(f"<th>{ratio:g}x</th>" for ratio in RATIOS)
+    for name, points in groups.items():
+        if not points:
+            continue
+        tops = [max((p[0] for p in points if p[1] >= ratio), default=None) for ratio in ratios]
+        cells = "".join("<td>-</td>" if top is None else f"<td>{top:.1%}</td>" for top in tops)
+        style = ' class="us"' if name == "searched" else ""
+        rows.append(f"<tr{style}><td>{name}</td>{cells}</tr>")
+    head = "".join(f"<th>{ratio:g}x</th>" for ratio in ratios)
+    hint = "" if comparison else " Random draws and the paper's preset are read with --compare."
     return (
-        "<p>Best accuracy of candidates that compress at least so much. All were read on the same "
-        "questions; the search had more candidates than the others.</p>"
-        f"<table><tr><th>ratio at least</th>{head}</tr>{''.join(rows)}</table>"
+        "<p>Best accuracy of what compresses at least so much, all on the same questions."
+        f'{hint}</p><div class="wide"><table><tr><th>ratio at least</th>{head}</tr>'
+        f"{''.join(rows)}</table></div>"
     )
 
 
@@ -175,33 +197,40 @@ def _lineage(records: Sequence[Record], best: Record, fitness: Fitness) -> str:
     for record in chain:
         parents = ", ".join(map(str, record.parents))
         steps.append(
-            f'<div class="step">{_image(thumbnail(record.config, text))}<div><b>Candidate '
-            f"{record.number}</b> by {escape(record.operator)}"
-            f"{f' from {parents}' if parents else ''}<br>accuracy {record.point[0]:.1%}, ratio "
-            f"{record.point[1]:.2f}<br>{escape(record.reason)}</div></div>"
+            f'<div class="step">{_image(thumbnail(record.config, text), "")}<div>'
+            f"<b>Candidate {record.number}</b>"
+            f'<span class="tag">{escape(record.operator)}'
+            f"{f' from {parents}' if parents else ''}</span><br>"
+            f"<b>{record.point[0]:.1%}</b> at <b>{record.point[1]:.2f}x</b><br>"
+            f'<span class="dim">{escape(record.reason)}</span></div></div>'
         )
     return note + "".join(steps)
 
 
-def _proposer_words(story: dict[str, Any], notes: Sequence[dict[str, Any]]) -> str:
+def _proposer_words(
+    records: Sequence[Record], story: dict[str, Any], notes: Sequence[dict[str, Any]]
+) -> str:
     if not notes:
         name = str(story["proposer"])
         if name == "classical operators alone":
             return "<p>No language model was given; the classical operators ran alone.</p>"
         return f"<p>{escape(name)} was not asked in this study.</p>"
-    counts = {
+    num = {
         event: sum(note.get("event") == event for note in notes)
         for event in ("proposed", "refused", "failed")
     }
+    num_repaired = sum(bool(note.get("is_repaired")) for note in notes)
+    measured = [outcome for outcome in outcomes(records) if outcome.operator == LLM]
     rows = "".join(
         f'<tr><td>{escape(str(note.get("event")))}</td><td class="t">'
         f"{escape(str(note.get('reason')))}</td></tr>"
         for note in notes[-MAX_NOTES:]
     )
     return (
-        f"<p>The language model proposed {counts['proposed']} usable candidates; "
-        f"{counts['refused']} proposals were refused, {counts['failed']} requests failed. The "
-        f"latest:</p><table>{rows}</table>"
+        f"<p>The language model made {num['proposed']} usable proposals, {num_repaired} of them "
+        f"after repair; {num['refused']} were refused and {num['failed']} requests failed. "
+        f"{len(measured)} were measured, {sum(o.gain > 0 for o in measured)} enlarged the front. "
+        f"The latest:</p><table>{rows}</table>"
     )
 
 
@@ -220,8 +249,8 @@ def _front_table(front: Sequence[Record]) -> str:
         for record in front
     )
     return (
-        "<table><tr><th>candidate</th><th>accuracy</th><th>95 % interval</th><th>ratio</th>"
-        f"<th>why</th></tr>{rows}</table>"
+        '<div class="wide"><table><tr><th>candidate</th><th>accuracy</th><th>95 % interval</th>'
+        f'<th>ratio</th><th class="t">why</th></tr>{rows}</table></div>'
     )
 
 
@@ -241,5 +270,6 @@ def _section(title: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2>{body}"
 
 
-def _image(png: bytes) -> str:
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+def _image(png: bytes, kind: str = "plot") -> str:
+    data = base64.b64encode(png).decode()
+    return f'<img alt="" class="{kind}" src="data:image/png;base64,{data}">'

@@ -4,12 +4,15 @@ A genome is a config's values by field name. `Space.repair` is the only way from
 config: it bends what has one obvious remedy (a line height below the font size), and refuses the
 rest with the reason, so that a proposer can learn from it. Fields held fixed and limits asked for
 by the user are part of the space.
+
+A reader that was taught some styles only has a smaller space: one gene names the style, whose
+fields go together, and beside it are those that the reader lets free.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -19,10 +22,14 @@ from glyph.config import MIN_CONTRAST, RenderConfig, contrast, field_specs
 from glyph.errors import ConfigError, nearest
 from glyph.fonts import installed_families
 from glyph.presets import load_preset, preset_names
+from glyph.readers.protocol import PageStyle, Taught
 from glyph.themes import FONT_POOLS, NEWLINE_MARKERS, THEME_PRIORS, sample_config
 
-SPACE_VERSION = 1
+SPACE_VERSION = 2
 """Raised whenever genes or repairs change, so that an old study is not continued by other rules."""
+
+STYLE = "style"
+"""Gene of spaces of readers that were taught some styles: which of them a page has."""
 
 Kind = Literal["number", "whole", "flag", "choice"]
 Values = dict[str, Any]
@@ -58,6 +65,7 @@ _COLOR_ROLES = {
 }
 
 LINKED: tuple[tuple[str, ...], ...] = (
+    (STYLE,),
     ("page_width_pt", "page_height_pt", "dpi", "grid_px"),
     ("font_family", "bold", "italic"),
     ("font_size_pt", "line_height_pt", "horizontal_scale", "letter_spacing_pt"),
@@ -86,8 +94,9 @@ class Gene:
         about: What it does, in a few words.
         low: Smallest value of a number.
         high: Largest.
-        step: Grid of random draws; values between its points are valid all the same.
+        step: Grid of random draws.
         choices: Values of a flag or choice.
+        is_stepped: Whether only values on the grid are accepted; else those between are valid too.
     """
 
     name: str
@@ -98,6 +107,7 @@ class Gene:
     high: float = 0.0
     step: float = 0.0
     choices: tuple[Any, ...] = ()
+    is_stepped: bool = False
 
     def clipped(self, value: Any) -> Any:
         """Return a number pulled into the range; other values must be one of the choices.
@@ -114,6 +124,8 @@ class Gene:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
             raise ConfigError(f"{self.name} is {value!r}; a number ({self.unit}) is accepted.")
         value = min(max(value, self.low), self.high)
+        if self.is_stepped:
+            value = self.low + round((value - self.low) / self.step) * self.step
         return round(value) if self.kind == "whole" else float(value)
 
     def drawn(self, rng: np.random.Generator) -> Any:
@@ -134,12 +146,14 @@ class Space:
         fixed: Fields that are held, with their values.
         model: Whose visual tokens are counted, and whose patch grid pages may lie on.
         grid_px: That grid.
+        styles: Those a reader was taught; none where it reads any page.
     """
 
     genes: tuple[Gene, ...]
     fixed: tuple[tuple[str, Any], ...]
     model: str
     grid_px: int
+    styles: tuple[PageStyle, ...] = ()
 
     @classmethod
     def build(
@@ -149,6 +163,7 @@ class Space:
         *,
         fixed: Mapping[str, Any] | None = None,
         families: Sequence[str] | None = None,
+        taught: Taught | None = None,
     ) -> Self:
         """Build the space for a model.
 
@@ -158,6 +173,7 @@ class Space:
             fixed: Fields that must not change, such as those a company's style prescribes.
             families: Font families to choose from; by default those of the training pools that
                 are installed.
+            taught: What the reader was taught, where it does not read any page.
 
         Raises:
             ConfigError: A fixed field is unknown or its value never makes a page.
@@ -165,10 +181,12 @@ class Space:
         held = dict(fixed or {})
         _check_names(held)
         families = trained_families() if families is None else families
-        genes = tuple(
-            gene for gene in _all_genes(grid_px, tuple(families)) if gene.name not in held
-        )
-        space = cls(genes, tuple(sorted(held.items())), model, grid_px)
+        found = _all_genes(grid_px, tuple(families))
+        styles = () if taught is None else _styles_with(taught, held)
+        if taught is not None:
+            found = _taught_genes(found, taught, styles)
+        genes = tuple(gene for gene in found if gene.name not in held)
+        space = cls(genes, tuple(sorted(held.items())), model, grid_px, styles)
         space.sample(np.random.default_rng(0))  # contradictory fields are found here, not later
         return space
 
@@ -181,7 +199,8 @@ class Space:
     def digest(self) -> str:
         """Names the space: its version, genes, fixed fields and model."""
         genes = [[g.name, g.kind, g.low, g.high, list(g.choices)] for g in self.genes]
-        values = [SPACE_VERSION, genes, self.fixed, self.model, self.grid_px]
+        styles = [[style.name, dict(style.fields)] for style in self.styles]
+        values = [SPACE_VERSION, genes, self.fixed, self.model, self.grid_px, styles]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
     def repair(self, values: Mapping[str, Any]) -> RenderConfig:
@@ -194,9 +213,11 @@ class Space:
         Raises:
             ConfigError: An unknown field, a value of another kind, or a page nobody can read.
         """
-        _check_names(values)
+        _check_names(values, self.by_name)
         fixed = dict(self.fixed)
         merged = {**RenderConfig().to_dict(), **values, **fixed}
+        if self.styles:
+            return self._styled(merged, values)
         for gene in self.genes:
             merged[gene.name] = gene.clipped(merged[gene.name])
         if "line_height_pt" not in fixed:
@@ -204,8 +225,7 @@ class Space:
         if "first_line_indent_pt" not in fixed:
             hang = -merged["left_indent_pt"]
             merged["first_line_indent_pt"] = max(merged["first_line_indent_pt"], hang)
-        if "font_color" not in fixed:
-            _mend_contrast(merged)
+        _mend_contrast(merged, self.by_name)
         try:
             return RenderConfig(**merged)
         except ConfigError:
@@ -216,8 +236,32 @@ class Space:
                 merged["columns"] = 1
             return RenderConfig(**merged)
 
+    def _styled(self, merged: Values, given: Mapping[str, Any]) -> RenderConfig:
+        """Return the config of the style that is named, or else the nearest, with free fields."""
+        if STYLE in given and STYLE in self.by_name:
+            self.by_name[STYLE].clipped(given[STYLE])
+            style = next(style for style in self.styles if style.name == given[STYLE])
+        else:
+            style = self._nearest_style(merged)
+        merged.pop(STYLE, None)
+        for gene in self.genes:
+            if gene.name != STYLE:
+                merged[gene.name] = gene.clipped(merged[gene.name])
+        return RenderConfig(**{**merged, **style.fields})
+
+    def _nearest_style(self, values: Mapping[str, Any]) -> PageStyle:
+        return min(
+            self.styles,
+            key=lambda style: sum(values[name] != value for name, value in style.fields.items()),
+        )
+
     def sample(self, rng: np.random.Generator) -> RenderConfig:
-        """Draw a config from the training distribution, brought into the space."""
+        """Draw a config from the training distribution, brought into the space.
+
+        Where a reader was taught some styles, its genes are drawn evenly.
+        """
+        if self.styles:
+            return self.repair({gene.name: gene.drawn(rng) for gene in self.genes})
         families = self.by_name["font_family"].choices if "font_family" in self.by_name else None
         refusal: ConfigError | None = None
         for _ in range(20):
@@ -232,21 +276,32 @@ class Space:
         )
 
     def seeds(self) -> list[tuple[str, RenderConfig]]:
-        """Return the presets that lie on the model's grid or on none, with their names."""
+        """Return the presets that lie on the model's grid or on none, with their names.
+
+        Where a reader was taught some styles, only presets of these.
+        """
         found: list[tuple[str, RenderConfig]] = []
         for name in preset_names():
             config = load_preset(name)
             if config.grid_px not in (0, self.grid_px) or "zh" in name or "code" in name:
                 continue
             try:
-                found.append((name, self.repair(config.to_dict())))
+                seed = self.repair(config.to_dict())
             except ConfigError:  # a preset that the fixed fields make unreadable
                 continue
+            if not self.styles or _is_of(config, self._nearest_style(config.to_dict())):
+                found.append((name, seed))
         return found
 
     def genome(self, config: RenderConfig) -> Values:
         """Return the values of the genes of a config."""
-        return {gene.name: getattr(config, gene.name) for gene in self.genes}
+        return {gene.name: self.value(config, gene.name) for gene in self.genes}
+
+    def value(self, config: RenderConfig, name: str) -> Any:
+        """Return the value of one gene of a config."""
+        if name == STYLE:
+            return self._nearest_style(config.to_dict()).name
+        return getattr(config, name)
 
 
 def trained_families() -> tuple[str, ...]:
@@ -281,24 +336,62 @@ def _all_genes(grid_px: int, families: tuple[str, ...]) -> Iterable[Gene]:
             yield Gene(**common, kind="choice", choices=choices.get(name) or spec.choices)
 
 
-def _check_names(values: Mapping[str, Any]) -> None:
+def _styles_with(taught: Taught, held: Mapping[str, Any]) -> tuple[PageStyle, ...]:
+    """Return the styles that agree with the fields held fixed."""
+    found = tuple(
+        style
+        for style in taught.styles
+        if all(style.fields.get(name, value) == value for name, value in held.items())
+    )
+    if not found:
+        known = "; ".join(f"{style.name}: {style.about}" for style in taught.styles)
+        raise ConfigError(
+            f"the fixed fields {dict(held)} fit none of the styles the reader was taught ({known})."
+        )
+    return found
+
+
+def _taught_genes(
+    genes: Iterable[Gene], taught: Taught, styles: Sequence[PageStyle]
+) -> Iterable[Gene]:
+    about = "; ".join(f"{style.name}: {style.about}" for style in styles)
+    yield Gene(STYLE, "style", "choice", about, choices=tuple(style.name for style in styles))
+    for gene in genes:
+        values = taught.free.get(gene.name)
+        if values is None:
+            continue
+        if gene.kind in ("flag", "choice"):
+            yield replace(gene, choices=values)
+        else:
+            low, high = min(values), max(values)
+            step = (high - low) / max(len(values) - 1, 1)
+            yield replace(gene, low=low, high=high, step=step, is_stepped=True)
+
+
+def _is_of(config: RenderConfig, style: PageStyle) -> bool:
+    return all(getattr(config, name) == value for name, value in style.fields.items())
+
+
+def _check_names(values: Mapping[str, Any], genes: Container[str] = ()) -> None:
     known = field_specs()
     for key in values:
-        if key not in known:
+        if key not in known and key not in genes:
             hint = nearest(key, known)
             raise ConfigError(
                 f"unknown field '{key}'" + (f"; did you mean {hint}?" if hint else ".")
             )
 
 
-def _mend_contrast(values: Values) -> None:
-    """Make the text readable on its ground, in place."""
+def _mend_contrast(values: Values, genes: Mapping[str, Gene]) -> None:
+    """Make text and marks readable on their ground, in place, by colours that may be chosen."""
+
+    def mend(name: str, ground: str, wanted: str) -> None:
+        if name in genes and contrast(values[name], ground) < MIN_CONTRAST:
+            extremes = max("#000000", "#FFFFFF", key=lambda color: contrast(color, ground))
+            values[name] = wanted if wanted in genes[name].choices else extremes
+
     ground = values["paragraph_color"]
-    if contrast(values["font_color"], ground) < MIN_CONTRAST:
-        values["font_color"] = max("#000000", "#FFFFFF", key=lambda ink: contrast(ink, ground))
-    if values["page_label"] != "none" and (
-        contrast(values["font_color"], values["page_color"]) < MIN_CONTRAST
-    ):
-        values["page_color"] = ground
-    if contrast(values["newline_marker_color"], ground) < MIN_CONTRAST:
-        values["newline_marker_color"] = values["font_color"]
+    mend("font_color", ground, "")
+    if values["page_label"] != "none":
+        mend("page_color", values["font_color"], ground)
+    mend("newline_marker_color", ground, values["font_color"])

@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from glyph.config import RenderConfig, contrast
 from glyph.search.fitness import Price
-from glyph.search.pareto import REFERENCE, Point, front_indices, gain
+from glyph.search.pareto import REFERENCE, Point, gain
 from glyph.themes import FONT_POOLS
 
 MAX_POINTS = 400
@@ -94,11 +94,6 @@ class Surrogate:
         ]
         # A trace of hope keeps candidates apart where nothing can be gained.
         return sum(gains) / len(gains) + 1e-6 * mean
-
-
-def front_of(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no other dominates."""
-    return [points[i] for i in front_indices(points)]
 
 
 def _kernel(

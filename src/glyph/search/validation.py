@@ -119,6 +119,9 @@ class SetSize:
 SMALL = SetSize()
 """For readers that run on this machine, where a line costs a good part of a second."""
 
+PAGES = SetSize(num_passages=4, passage_chars=1_000)
+"""For the small network that comes with the package, which reads some pages in a second."""
+
 LARGE = SetSize(num_passages=8, passage_chars=4_000, with_cross_page=True)
 """For models behind an endpoint, which read a full page as quickly as a line."""
 

@@ -153,16 +153,21 @@ class PageCache:
         """Bytes of pages in memory."""
         return self._used_bytes
 
-    async def get(self, text: str, spec: PageSpec) -> PagedText:
+    async def get(self, text: str, spec: PageSpec, digest: bytes = b"") -> PagedText:
         """Return the pages of a text.
 
         A caller that is cancelled leaves the work to the others who wait for it.
+
+        Args:
+            text: The text.
+            spec: How it becomes pages.
+            digest: Of the text, where it is known already.
 
         Raises:
             DocumentError: The text holds nothing to show.
             RenderError: Worker processes die over it.
         """
-        key = spec.key(text)
+        key = spec.key(text, digest)
         if (found := self._memory.get(key)) is not None:
             self._memory.move_to_end(key)
             self._on_event("memory")
@@ -243,7 +248,9 @@ class PageCache:
         if self._pool is None:
             # Forked copies of a process with threads may deadlock.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=context)
+            self._pool = ProcessPoolExecutor(
+                self._workers, mp_context=context, initializer=_follow_parent
+            )
         return self._pool
 
     def _remember(self, paged: PagedText) -> None:
@@ -255,6 +262,18 @@ class PageCache:
         while self._used_bytes > self._memory_bytes:
             _, old = self._memory.popitem(last=False)
             self._used_bytes -= _size_of(old)
+
+
+def _follow_parent() -> None:
+    """End this worker when the gateway is gone, however it went; it would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _size_of(paged: PagedText) -> int:
@@ -270,27 +289,31 @@ class Ledger:
 
     def __init__(self, max_entries: int = 50_000):
         self._entries: OrderedDict[str, bool] = OrderedDict()
+        self._names: OrderedDict[str, str] = OrderedDict()
         self._max_entries = max_entries
 
     def was_pages(self, paged: PagedText) -> bool:
         """Whether the text, or its beginning, travelled as pages."""
-        return self._entries.get(_beginning(paged)) is True
+        return self._entries.get(self._beginning(paged)) is True
 
     def was_text(self, paged: PagedText) -> bool:
         """Whether the text, or its beginning, travelled as text."""
-        return self._entries.get(_beginning(paged)) is False
+        return self._entries.get(self._beginning(paged)) is False
 
     def note(self, paged: PagedText, *, as_pages: bool) -> None:
         """Write down how a text travels."""
-        name = _beginning(paged)
+        name = self._beginning(paged)
         self._entries[name] = as_pages
         self._entries.move_to_end(name)
         while len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)
 
-
-def _beginning(paged: PagedText) -> str:
-    first = paged.pages[0]
-    if not first.is_closed:
-        return paged.key
-    return hashlib.sha256(first.base64_png).hexdigest()
+    def _beginning(self, paged: PagedText) -> str:
+        name = self._names.get(paged.key)
+        if name is None:
+            first = paged.pages[0]
+            name = hashlib.sha256(first.base64_png).hexdigest() if first.is_closed else paged.key
+            self._names[paged.key] = name
+            while len(self._names) > self._max_entries:
+                self._names.popitem(last=False)
+        return name

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from glyph.errors import GlyphError, UpstreamError
+from glyph.serve.expand.loop import DIALECTS, ExpandedReply
+from glyph.serve.expand.offer import Expander
 from glyph.serve.guard import MODE_HEADER, returned
 from glyph.serve.metrics import passage_of
 from glyph.serve.paging import PagedText
@@ -103,7 +105,8 @@ class Exchange:
             )
 
     async def _answer(self) -> None:
-        rewritten = Rewritten(self.call.body, self.report)
+        incoming: Incoming | None = None
+        rewritten = Rewritten(self.call.pieces, self.report)
         if self.wire is not None:
             incoming = await self._read(self.wire)
             self.model, self.is_stream = incoming.model_name, incoming.is_stream
@@ -111,8 +114,13 @@ class Exchange:
         self.report = rewritten.report
         upstream = self.gateway.router.pick(self.model)
         self.upstream = upstream.name
-        self.times_s.append(time.perf_counter())
-        reply = await upstream.send(replace(self.call, body=rewritten.body))
+        expander = self.gateway.expander
+        is_paged = self.report.action == "compressed"
+        if incoming is not None and expander is not None and is_paged:
+            reply = await self._expand(expander, upstream, incoming, rewritten)
+        else:
+            self.times_s.append(time.perf_counter())
+            reply = await upstream.send(replace(self.call, pieces=rewritten.pieces))
         reply = await self._fall_back(upstream, reply)
         self.times_s.append(time.perf_counter())
         try:
@@ -121,6 +129,8 @@ class Exchange:
             await asyncio.shield(reply.close())
 
     async def _read(self, wire: Wire) -> Incoming:
+        if (expander := self.gateway.expander) is not None and wire.name == "responses":
+            self.call = replace(self.call, pieces=expander.resumed(self.call.pieces))
         body, rules = self.call.body, self.gateway.rules
         if len(body) < self.gateway.inline_bytes:
             return read_request(body, wire, rules)
@@ -128,7 +138,7 @@ class Exchange:
 
     async def _rewrite(self, incoming: Incoming) -> Rewritten:
         """Make the pages and put them in; trouble with pages leaves the text."""
-        untouched = Rewritten(self.call.body, Report("passed", incoming.reason))
+        untouched = Rewritten(self.call.pieces, Report("passed", incoming.reason))
         if self.mode == "off":
             return replace(untouched, report=Report("passed", "switched-off"))
         if incoming.model is None or incoming.reason:
@@ -137,12 +147,14 @@ class Exchange:
         if reason := gateway.legibility.reason_against(self.model, model.name):
             return replace(untouched, report=Report("passed", reason, model.name))
         spec = spec_of(model, gateway.rules)
-        texts = list(dict.fromkeys(site.text for site in incoming.sites if not site.keep))
+        wanted = {site.text: site.digest for site in incoming.sites if not site.keep}
         try:
-            made = await asyncio.gather(*(gateway.cache.get(text, spec) for text in texts))
+            made = await asyncio.gather(
+                *(gateway.cache.get(text, spec, digest) for text, digest in wanted.items())
+            )
         except GlyphError:
             return replace(untouched, report=Report("passed", "cannot-be-paged", model.name))
-        paged: dict[str, PagedText] = dict(zip(texts, made, strict=True))
+        paged: dict[str, PagedText] = dict(zip(wanted, made, strict=True))
         ledger = gateway.ledger
         done = rewrite(
             incoming,
@@ -150,6 +162,8 @@ class Exchange:
             gateway.rules,
             was_pages=ledger.was_pages,
             was_text=ledger.was_text,
+            prices=gateway.prices.of(self.model),
+            offer_tokens=gateway.expander.num_tokens(model) if gateway.expander else 0,
             dry_run=gateway.dry_run or self.mode == "dry-run",
         )
         sent = (
@@ -157,7 +171,40 @@ class Exchange:
         )
         for pages in made:
             ledger.note(pages, as_pages=pages.key in sent)
-        return done if done.report.action == "compressed" else replace(done, body=self.call.body)
+        is_changed = done.report.action == "compressed"
+        return done if is_changed else replace(done, pieces=self.call.pieces)
+
+    async def _expand(
+        self, expander: Expander, upstream: Upstream, incoming: Incoming, done: Rewritten
+    ) -> Reply:
+        """Send the pages with the tools to read them; without, when those are refused."""
+
+        async def ask(pieces: tuple[bytes, ...]) -> Reply:
+            return await upstream.send(replace(self.call, pieces=pieces))
+
+        offered = expander.offered(incoming, done, upstream.name)
+        self.times_s.append(time.perf_counter())
+        if isinstance(offered, str):
+            self.report = replace(self.report, expand=offered)
+            return await ask(done.pieces)
+        self.report = replace(self.report, expand="offered")
+        desk = expander.desk(done, self._noted)
+        dialect = DIALECTS[incoming.wire.name]
+        reply = ExpandedReply(
+            await ask(offered), offered, ask, dialect, desk, on_renamed=expander.renamed
+        )
+        if reply.status not in REFUSED:
+            return reply
+        await reply.close()
+        self.report = replace(self.report, expand="refused")
+        plain = await ask(done.pieces)
+        if plain.status not in REFUSED:
+            expander.refused(upstream.name, self.model)
+        return plain
+
+    def _noted(self, tool: str) -> None:
+        self.gateway.metrics.read(tool)
+        self.report = replace(self.report, reads=self.report.reads + 1)
 
     async def _fall_back(self, upstream: Upstream, reply: Reply) -> Reply:
         """Send the original text, once, when pages were refused."""
@@ -176,19 +223,28 @@ class Exchange:
         if edits and not is_events:
             await self._whole(reply)
             return
-        await self._begin(reply.status, returned(reply.headers, keep_length=not is_events))
-        usage = UsageStream(self.wire, self.report) if edits and self.wire else None
+        usage = UsageStream(self.wire, lambda: self.report) if edits and self.wire else None
+        headers = returned(reply.headers, keep_length=not is_events)
+        left = _length_of(headers)
         try:
             async for chunk in _edited(reply.chunks(), usage):
-                await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
+                # The head waits for the first bytes: both leave as one piece, and an answer that
+                # fails before them fails with a status.
+                await self._begin(reply.status, headers)
+                left -= len(chunk)
+                self.is_over = self.is_over or left == 0
+                await self._body(chunk, is_last=left == 0)
         except UpstreamError as error:
+            if not self.has_begun:
+                raise
             self.outcome = "upstream-broke-off"
             if not is_events:
                 # Only a cut connection tells the client that this is not all.
                 raise ConnectionAbortedError(str(error)) from None
-            event = error_event(self.wire, error.status or 502, str(error))
-            await self.send({"type": "http.response.body", "body": event, "more_body": True})
-        await self._end(b"")
+            await self._body(error_event(self.wire, error.status or 502, str(error)))
+        await self._begin(reply.status, headers)
+        if not self.is_over:
+            await self._end(b"")
 
     async def _whole(self, reply: Reply) -> None:
         """Take in an answer that is one JSON value, and say in its usage what was done."""
@@ -216,13 +272,24 @@ class Exchange:
     async def _end(self, body: bytes) -> None:
         # From here on the client's leaving is no cancellation.
         self.is_over = True
-        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+        await self._body(body, is_last=True)
+
+    async def _body(self, body: bytes, *, is_last: bool = False) -> None:
+        await self.send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
     async def _begin(self, status: int, headers: RawHeaders) -> None:
+        if self.has_begun:
+            return
         self.has_begun, self.status = True, status
         said = report_headers(self.report) if self.wire is not None else []
         start = {"type": "http.response.start", "status": status, "headers": [*headers, *said]}
         await self.send(start)
+
+
+def _length_of(headers: RawHeaders) -> int:
+    """Return how many bytes follow, -1 when nobody has said so."""
+    length = dict(headers).get(b"content-length", b"")
+    return int(length) if length.isdigit() else -1
 
 
 async def _edited(chunks: AsyncIterator[bytes], usage: UsageStream | None) -> AsyncIterator[bytes]:

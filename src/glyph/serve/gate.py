@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from glyph.serve.paging import PagedText
+from glyph.serve.prices import TokenPrices
 from glyph.serve.rules import Rules
 from glyph.serve.wires.sites import Site
 from glyph.tokens import VisionModel
@@ -40,7 +41,9 @@ _CACHES: Mapping[str, CachePrices] = {
 }
 
 
-def cache_prices(model: VisionModel, *, has_marks: bool) -> CachePrices:
+def cache_prices(
+    model: VisionModel, *, has_marks: bool, given: TokenPrices | None = None
+) -> CachePrices:
     """Return the cache prices of a model.
 
     Models with open weights have none: who serves them pays by the length of the context.
@@ -48,10 +51,13 @@ def cache_prices(model: VisionModel, *, has_marks: bool) -> CachePrices:
     Args:
         model: The model.
         has_marks: The request says what to cache; Anthropic caches nothing without.
+        given: What whoever runs the gateway says instead.
     """
     name = model.name.partition("@")[0]
     if name.startswith("claude") and not has_marks:
         return NO_CACHE
+    if given is not None:
+        return CachePrices(given.cache_read / given.input, given.cache_write / given.input)
     for prefix, prices in _CACHES.items():
         if name.startswith(prefix) and (prefix != "o" or name[1:2].isdigit()):
             return prices

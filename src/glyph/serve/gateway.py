@@ -21,8 +21,10 @@ from glyph.errors import ConfigError
 from glyph.probe import POOR_WORDS
 from glyph.serve.cache import MIB, Ledger, PageCache
 from glyph.serve.exchange import BadRequestError, Exchange, mode_of
+from glyph.serve.expand.offer import Expander
 from glyph.serve.guard import TOKEN_COOKIE, Guard
 from glyph.serve.metrics import Metrics
+from glyph.serve.prices import PriceList
 from glyph.serve.replies import error_body
 from glyph.serve.rules import Rules
 from glyph.serve.upstream import Call, Router, is_safe_path
@@ -87,6 +89,8 @@ class Gateway:
         guard: Who may come in.
         metrics: What is counted.
         legibility: Who can read.
+        prices: What tokens cost in dollars.
+        expander: Lets models read pages as text; None offers nothing.
         dry_run: Decide and report, but change nothing.
         max_body_bytes: Largest request and largest answer that is edited.
         inline_bytes: Larger bodies are taken apart in a thread.
@@ -98,6 +102,8 @@ class Gateway:
     rules: Rules = field(default_factory=Rules)
     metrics: Metrics = field(default_factory=Metrics)
     legibility: Legibility = field(default_factory=Legibility)
+    prices: PriceList = field(default_factory=PriceList)
+    expander: Expander | None = None
     dry_run: bool = False
     max_body_bytes: int = MAX_BODY_BYTES
     inline_bytes: int = MIB
@@ -117,7 +123,7 @@ class Gateway:
             await _answer(send, error.status, error_body(wire, error.status, str(error)))
             return
         forwarded = self.guard.forwarded(scope["headers"])
-        call = Call(scope["method"], path, scope["query_string"], forwarded, body)
+        call = Call(scope["method"], path, scope["query_string"], forwarded, (body,))
         exchange = Exchange(self, call, wire, mode, send)
         await _while_connected(exchange, receive)
 

@@ -61,11 +61,19 @@ class _LocalReply:
 
 @dataclass(slots=True)
 class _Asked:
-    """What a call asks: pages and texts in order, and the last words of the user."""
+    """What a call asks: pages and texts in order, and which text is the user's last."""
 
     pages: list[Page] = field(default_factory=lambda: list[Page]())
     texts: list[str] = field(default_factory=lambda: list[str]())
+    last: int = -1
     question: str = ""
+
+    def add(self, text: str, *, is_users: bool) -> None:
+        """Take in a text; framing of pages says nothing to a reader."""
+        if text.strip() and not is_ours(text):
+            self.texts.append(text)
+            if is_users:
+                self.last = len(self.texts) - 1
 
 
 class ReaderUpstream:
@@ -153,17 +161,18 @@ class ReaderUpstream:
         for message in cast("list[Any]", given):
             if isinstance(message, dict):
                 held = cast("dict[str, Any]", message)
-                self._content(held.get("content", held.get("output")), asked)
-        if not asked.texts:
-            raise _BadCallError("the last message asks nothing; end it with a text.")
+                is_users = held.get("role") == "user"
+                self._content(held.get("content", held.get("output")), asked, is_users=is_users)
+        if asked.last < 0:
+            raise _BadCallError("the user asks nothing; end the last message with a text.")
         self._settle(asked)
         if len(asked.pages) > MAX_PAGES:
             raise _BadCallError(f"more than {MAX_PAGES} pages; ask about fewer.")
         return asked
 
-    def _content(self, content: Any, asked: _Asked) -> None:
+    def _content(self, content: Any, asked: _Asked, *, is_users: bool) -> None:
         if isinstance(content, str):
-            asked.texts.append(content)
+            asked.add(content, is_users=is_users)
         if not isinstance(content, list):
             return
         for part in cast("list[Any]", content):
@@ -171,16 +180,16 @@ class ReaderUpstream:
                 continue
             held = cast("dict[str, Any]", part)
             if held.get("type") == "tool_result":
-                self._content(held.get("content"), asked)
+                self._content(held.get("content"), asked, is_users=False)
             elif isinstance(held.get("text"), str):
-                asked.texts.append(held["text"])
+                asked.add(held["text"], is_users=is_users)
             elif "image" in str(held.get("type")):
                 asked.pages.append(page_from_png(_png_of(held), len(asked.pages)))
 
     def _settle(self, asked: _Asked) -> None:
         """Part the question from the context, and draw what came as text."""
-        *before, last = asked.texts
-        context = [text for text in before if not is_ours(text) and text.strip()]
+        last = asked.texts[asked.last]
+        context = [text for i, text in enumerate(asked.texts) if i != asked.last]
         if len(last) > HEAD_CHARS + TAIL_CHARS + 2 * REACH_CHARS:
             head, body, tail = split_document(last)
             context.append(head + body)

@@ -39,6 +39,7 @@ class Passage:
         first_byte_s: Seconds from there to the head of the answer.
         total_s: Seconds in all.
         outcome: `ok`, or what went wrong.
+        reads: Pages and searches the model asked for.
     """
 
     at: float
@@ -55,6 +56,7 @@ class Passage:
     first_byte_s: float
     total_s: float
     outcome: str
+    reads: int = 0
 
 
 class Metrics:
@@ -89,6 +91,9 @@ class Metrics:
             ("event",),
             registry=registry,
         )
+        self._reads = Counter(
+            "glyph_expand_calls", "Calls of tools that read pages.", ("tool",), registry=registry
+        )
         self._outcomes = Counter(
             "glyph_outcomes", "How exchanges ended.", ("outcome",), registry=registry
         )
@@ -109,6 +114,10 @@ class Metrics:
     def cache_event(self, event: str) -> None:
         """Count where pages came from."""
         self._cache.labels(event).inc()
+
+    def read(self, tool: str) -> None:
+        """Count a call of a tool that reads pages."""
+        self._reads.labels(tool).inc()
 
     def passed(self, passage: Passage) -> None:
         """Count, keep and log one passage."""
@@ -159,6 +168,7 @@ def passage_of(
         first_byte_s=max(head - sent, 0.0),
         total_s=end - begin,
         outcome=outcome,
+        reads=report.reads,
     )
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 
 from glyph.api import make_config, preset_of
 from glyph.config import RenderConfig
@@ -11,17 +12,18 @@ from glyph.documents import document_from_text
 from glyph.encode import encode_png
 from glyph.errors import DocumentError
 from glyph.render import render_pages
+from glyph.serve.rules import digest_of
 from glyph.sidecar import build_sidecar
 from glyph.text_tokens import count_text_tokens
 from glyph.tokens import image_cost, resolve_model
 
-PAGING_VERSION = 1
+PAGING_VERSION = 2
 """Part of every key; raised whenever the same text and spec may give other pages or strings."""
 
 NEWLINE_MARKER = "¶"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PageSpec:
     """How a text becomes pages for a model.
 
@@ -35,10 +37,20 @@ class PageSpec:
     model: str
     sidecar_share: float
 
-    def key(self, text: str) -> str:
-        """Return 64 hex digits that name the pages of a text; they do not tell the text."""
-        head = f"{PAGING_VERSION} {self.config.digest} {self.model} {self.sidecar_share!r}\n"
-        return hashlib.sha256(head.encode() + text.encode("utf-8", "surrogatepass")).hexdigest()
+    @cached_property
+    def _head(self) -> bytes:
+        return (
+            f"{PAGING_VERSION} {self.config.digest} {self.model} {self.sidecar_share!r}\n".encode()
+        )
+
+    def key(self, text: str, digest: bytes = b"") -> str:
+        """Return 64 hex digits that name the pages of a text; they do not tell the text.
+
+        Args:
+            text: The text.
+            digest: Its `digest_of`, where that is known already.
+        """
+        return hashlib.sha256(self._head + (digest or digest_of(text))).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,7 @@ class PagedText:
             raise ValueError("not a file of pages") from error
 
 
+@lru_cache(maxsize=64)
 def config_for(model: str, preset: str | None = None) -> RenderConfig:
     """Return how pages look for a model when nothing else is said.
 

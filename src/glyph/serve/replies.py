@@ -5,6 +5,7 @@ of usage are looked at.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from glyph.serve.rewrite import Report
@@ -48,11 +49,14 @@ def report_headers(report: Report) -> RawHeaders:
     """Return what the gateway says about a request in headers."""
     values = report.values()
     cold, warm = values["cost_cold"], values["cost_warm"]
+    unit = f" {values['cost_unit']}" if report.dollars is not None else ""
     pairs = {
         "action": report.action,
         "reason": report.reason or "profitable",
         "ratio": f"{report.ratio:.2f}",
     }
+    if report.expand:
+        pairs["expand"] = report.expand
     if report.model:
         pairs["model"] = report.model
     if report.pages:
@@ -60,8 +64,8 @@ def report_headers(report: Report) -> RawHeaders:
             "original-tokens": str(report.text_tokens),
             "page-tokens": str(report.page_tokens),
             "pages": str(report.pages),
-            "cost-text": f"{cold['text']} cold, {warm['text']} warm",
-            "cost-pages": f"{cold['pages']} cold, {warm['pages']} warm",
+            "cost-text": f"{cold['text']} cold, {warm['text']} warm{unit}",
+            "cost-pages": f"{cold['pages']} cold, {warm['pages']} warm{unit}",
         }
     return [
         (f"x-glyph-{key}".encode(), value.encode("ascii", "replace"))
@@ -83,13 +87,19 @@ def with_usage(data: bytes, wire: Wire, report: Report) -> bytes:
         for usage in found
         if usage is not None and usage.fields and "glyph" not in usage.fields
     ]
-    return splice(text, edits) if edits else data
+    return b"".join(splice(text, edits)) if edits else data
 
 
 class UsageStream:
     """Puts `usage.glyph` into the events of a stream while it passes."""
 
-    def __init__(self, wire: Wire, report: Report):
+    def __init__(self, wire: Wire, report: Callable[[], Report]):
+        """Begin.
+
+        Args:
+            wire: The format.
+            report: Returns what was done so far.
+        """
         self._wire = wire
         self._report = report
         self._held = b""
@@ -115,4 +125,4 @@ class UsageStream:
         if not line.startswith(b"data:") or b'"usage"' not in line:
             return line
         data = line[5:].strip()
-        return line.replace(data, with_usage(data, self._wire, self._report), 1)
+        return line.replace(data, with_usage(data, self._wire, self._report()), 1)

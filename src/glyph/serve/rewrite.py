@@ -10,11 +10,13 @@ the sites before it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from glyph.errors import UnknownModelError
 from glyph.serve.gate import NO_CACHE, CachePrices, Room, Verdict, cache_prices, judge
 from glyph.serve.paging import PagedText, PageSpec, config_for, page_text
+from glyph.serve.prices import PER, TokenPrices
 from glyph.serve.rules import Rules
 from glyph.serve.spans import Edit, Node, NotJsonError, parse, splice
 from glyph.serve.wires import Wire
@@ -66,6 +68,10 @@ class Report:
         model: Canonical name of the token rule, "" when unknown.
         verdicts: One for each site.
         prices: Of the provider's prompt cache.
+        dollars: For a million input tokens; None when no price is known, and costs are tokens.
+        expand: Whether the model may read pages as text: `offered`, or why not; "" when that is
+            switched off.
+        reads: Pages and searches it has asked for so far.
     """
 
     action: Action
@@ -73,6 +79,9 @@ class Report:
     model: str = ""
     verdicts: tuple[Verdict, ...] = ()
     prices: CachePrices = NO_CACHE
+    dollars: float | None = None
+    expand: str = ""
+    reads: int = 0
 
     @property
     def text_tokens(self) -> int:
@@ -95,7 +104,7 @@ class Report:
         return self.text_tokens / self.page_tokens if self.page_tokens else 1.0
 
     def values(self) -> dict[str, Any]:
-        """Return what `usage.glyph` says; costs are input tokens at the full price."""
+        """Return what `usage.glyph` says; costs without prices are input tokens at full price."""
         text, pages, prices = self.text_tokens, self.page_tokens, self.prices
         return {
             "action": self.action,
@@ -105,9 +114,11 @@ class Report:
             "page_tokens": pages,
             "pages": self.pages,
             "ratio": round(self.ratio, 3),
-            "cost_unit": "input tokens",
-            "cost_cold": {"text": round(text * prices.write), "pages": round(pages * prices.write)},
-            "cost_warm": {"text": round(text * prices.read), "pages": round(pages * prices.read)},
+            "cost_unit": "input tokens" if self.dollars is None else "USD",
+            "cost_cold": {"text": self._cost(text * prices.write),
+                          "pages": self._cost(pages * prices.write)},
+            "cost_warm": {"text": self._cost(text * prices.read),
+                          "pages": self._cost(pages * prices.read)},
             "texts": [
                 {
                     "kind": each.kind,
@@ -119,7 +130,11 @@ class Report:
                 }
                 for each in self.verdicts
             ],
-        }
+            **({"expand": self.expand, "reads": self.reads} if self.expand else {}),
+        }  # fmt: skip
+
+    def _cost(self, tokens: float) -> float:
+        return round(tokens) if self.dollars is None else round(tokens * self.dollars / PER, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +142,21 @@ class Rewritten:
     """A request after rewriting.
 
     Attributes:
-        body: What to send.
+        pieces: What to send, behind each other.
         report: What was done.
         documents: What became pages: site and pages, in order.
+        edits: What makes the body of the source.
     """
 
-    body: bytes
+    pieces: tuple[bytes, ...]
     report: Report
     documents: tuple[tuple[Site, PagedText], ...] = ()
+    edits: tuple[Edit, ...] = ()
+
+    @property
+    def body(self) -> bytes:
+        """What to send, in one piece."""
+        return b"".join(self.pieces)
 
 
 def read_request(body: bytes, wire: Wire, rules: Rules) -> Incoming:
@@ -165,6 +187,7 @@ def read_request(body: bytes, wire: Wire, rules: Rules) -> Incoming:
     return incoming("", model, sites)
 
 
+@lru_cache(maxsize=64)
 def spec_of(model: VisionModel, rules: Rules) -> PageSpec:
     """Return how pages are made for a model under the rules."""
     return PageSpec(config_for(model.name, rules.preset), model.name, rules.sidecar_share)
@@ -177,6 +200,8 @@ def rewrite(
     *,
     was_pages: Callable[[PagedText], bool] = lambda paged: False,
     was_text: Callable[[PagedText], bool] = lambda paged: False,
+    prices: TokenPrices | None = None,
+    offer_tokens: int = 0,
     dry_run: bool = False,
 ) -> Rewritten:
     """Put pages in the place of texts where that pays.
@@ -187,13 +212,16 @@ def rewrite(
         rules: What must be saved, and limits.
         was_pages: Whether the beginning of a text travelled as pages before.
         was_text: Whether a text was sent as text before.
+        prices: Of the model's tokens, where they are known.
+        offer_tokens: What goes with the first pages, whichever they are: tools to read them.
         dry_run: Decide and report, but send the request as it came.
     """
     model = incoming.model
     if incoming.reason or incoming.body is None or model is None:
         name = model.name if model is not None else ""
-        return Rewritten(incoming.source.encode(), Report("passed", incoming.reason, name))
-    prices = cache_prices(model, has_marks='"cache_control"' in incoming.source)
+        return Rewritten((incoming.source.encode(),), Report("passed", incoming.reason, name))
+    has_marks = '"cache_control"' in incoming.source
+    cache = cache_prices(model, has_marks=has_marks, given=prices)
     marker = config_for(model.name, rules.preset).newline_marker
     room = _room(incoming.body)
     verdicts: list[Verdict] = []
@@ -206,8 +234,9 @@ def rewrite(
             continue
         before, after = framing(site, pages, marker)
         tokens = sum(count_text_tokens(text, model.tokenizer) for text in (before, after))
+        tokens += 0 if chosen else offer_tokens
         verdict = judge(
-            site, pages, tokens - pages.sidecar_tokens, model, rules, prices, room,
+            site, pages, tokens - pages.sidecar_tokens, model, rules, cache, room,
             was_pages=was_pages(pages),
             # Old turns have been sent as text until now.
             was_text=site.kind == "history" or was_text(pages),
@@ -219,10 +248,11 @@ def rewrite(
             edits += [inset.edit(parts) for inset in site.insets]
     reason = "" if chosen else next(v.reason for v in verdicts)
     action: Action = "passed" if not chosen else "dry-run" if dry_run else "compressed"
-    report = Report(action, reason, model.name, tuple(verdicts), prices)
+    dollars = prices.input if prices is not None else None
+    report = Report(action, reason, model.name, tuple(verdicts), cache, dollars)
     is_changed = action == "compressed"
-    body = splice(incoming.source, edits) if is_changed else incoming.source.encode()
-    return Rewritten(body, report, tuple(chosen))
+    pieces = splice(incoming.source, edits if is_changed else ())
+    return Rewritten(pieces, report, tuple(chosen), tuple(edits))
 
 
 def framing(site: Site, pages: PagedText, marker: str) -> tuple[str, str]:
@@ -284,4 +314,4 @@ def rewrite_now(body: bytes, wire: Wire, rules: Rules) -> Rewritten:
         spec = spec_of(incoming.model, rules)
         paged = {site.text: page_text(site.text, spec) for site in incoming.sites if not site.keep}
     done = rewrite(incoming, paged, rules)
-    return Rewritten(body, done.report) if not done.documents else done
+    return Rewritten((body,), done.report) if not done.documents else done

@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-import httpx2
+import aiohttp
+from yarl import URL
 
 from glyph.errors import ConfigError, UpstreamError
 
 CONNECT_RETRIES = 2
 FIRST_WAIT_S = 0.2
 MAX_CONNECTIONS = 2_000
+MAX_HEADER_BYTES = 64 * 1024
+BLOCK_BYTES = 128 * 1024
 RawHeaders = list[tuple[bytes, bytes]]
 _VERSION = re.compile(r"/v\d+(?:beta|alpha)?\d*$")
 
@@ -31,14 +34,24 @@ class Call:
         path: Path as the client wrote it, from the root of the gateway.
         query: Query without the question mark.
         headers: Those that go on.
-        body: Its bytes.
+        pieces: Its body, in pieces that follow each other.
     """
 
     method: str
     path: str
     query: bytes
     headers: RawHeaders
-    body: bytes
+    pieces: tuple[bytes, ...]
+
+    @property
+    def body(self) -> bytes:
+        """Its body, in one piece."""
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+
+    @property
+    def num_bytes(self) -> int:
+        """Length of its body."""
+        return sum(map(len, self.pieces))
 
 
 class Reply(Protocol):
@@ -93,33 +106,48 @@ class Timeouts:
 
 @dataclass(slots=True)
 class _HttpReply:
-    response: httpx2.Response
+    response: aiohttp.ClientResponse
     name: str
     idle_s: float
     status: int = 0
     headers: RawHeaders = field(default_factory=lambda: RawHeaders())
 
     def __post_init__(self) -> None:
-        self.status = self.response.status_code
-        self.headers = [(key.lower(), value) for key, value in self.response.headers.raw]
+        self.status = self.response.status
+        self.headers = [(key.lower(), value) for key, value in self.response.raw_headers]
 
     async def chunks(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self.response.aiter_raw():
+            async for chunk in self.response.content.iter_any():
                 yield chunk
-        except httpx2.TimeoutException:
+        except TimeoutError:
             raise UpstreamError(
                 f"upstream {self.name} fell silent for {self.idle_s:g} s in the middle of its "
                 "answer; ask again.",
                 504,
             ) from None
-        except httpx2.HTTPError:
+        except (aiohttp.ClientError, OSError):
             raise UpstreamError(
                 f"upstream {self.name} broke off in the middle of its answer; ask again.", 502
             ) from None
 
     async def close(self) -> None:
-        await self.response.aclose()
+        # Over a connection whose answer is not at its end nothing else can be asked.
+        self.response.close()
+
+
+async def _blocks(pieces: Sequence[bytes]) -> AsyncIterator[bytes]:
+    """Yield pieces as blocks of about `BLOCK_BYTES`; joining all of them would cost more."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= BLOCK_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 class HttpUpstream:
@@ -150,15 +178,25 @@ class HttpUpstream:
         self._base = f"{parts.scheme}://{parts.netloc}"
         self._prefix = parts.path.rstrip("/")
         self._timeouts = timeouts or Timeouts()
-        idle_s = self._timeouts.idle_s
-        self._client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(idle_s, connect=self._timeouts.connect_s, pool=idle_s),
-            limits=httpx2.Limits(
-                max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS // 4
-            ),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._session: aiohttp.ClientSession | None = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        """Return the connections, which belong to the loop that asks first."""
+        if self._session is None:
+            times = self._timeouts
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=times.connect_s, sock_read=times.idle_s
+                ),
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                auto_decompress=False,
+                trust_env=False,
+                max_line_size=MAX_HEADER_BYTES,
+                max_field_size=MAX_HEADER_BYTES,
+            )
+        return self._session
 
     def url_of(self, path: str) -> str:
         """Return the URL of a path: an upstream that ends in a version replaces the client's.
@@ -173,32 +211,38 @@ class HttpUpstream:
 
     async def send(self, call: Call) -> Reply:
         """Send a call; a connection that was refused or gone is tried again."""
-        url = self.url_of(call.path)
         query = f"?{call.query.decode('latin-1')}" if call.query else ""
+        url = URL(f"{self.url_of(call.path)}{query}", encoded=True)
+        headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in call.headers]
+        length = call.num_bytes
+        if length > BLOCK_BYTES:
+            headers.append(("content-length", str(length)))
         for attempt in range(CONNECT_RETRIES + 1):
-            request = self._client.build_request(
-                call.method, f"{url}{query}", headers=call.headers, content=call.body
-            )
+            # Large bodies are handed over in blocks, so that other streams go on meanwhile.
+            is_small = length <= BLOCK_BYTES
+            data = call.body or None if is_small else _blocks(call.pieces)
             try:
-                response = await self._client.send(request, stream=True)
-            except httpx2.ConnectTimeout:
+                response = await self._open().request(
+                    call.method, url, headers=headers, data=data, allow_redirects=False
+                )
+            except aiohttp.ConnectionTimeoutError:
                 raise self._failed(
                     f"did not accept a connection within {self._timeouts.connect_s:g} s", 504
                 ) from None
-            except httpx2.TimeoutException:
+            except TimeoutError:
                 raise self._failed(
                     f"gave no answer within {self._timeouts.idle_s:g} s", 504
                 ) from None
-            except httpx2.ConnectError:
+            except aiohttp.ClientConnectorError:
                 # Nothing was sent, so nothing can happen twice.
                 if attempt == CONNECT_RETRIES:
                     raise self._failed("refuses connections", 502) from None
                 await asyncio.sleep(FIRST_WAIT_S * 2**attempt)
-            except (httpx2.ReadError, httpx2.RemoteProtocolError, httpx2.WriteError):
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
                 # Mostly a kept connection that the upstream has closed meanwhile.
                 if attempt > 0:
                     raise self._failed("closed the connection before it answered", 502) from None
-            except httpx2.HTTPError:
+            except (aiohttp.ClientError, ValueError):
                 raise self._failed("sent something that is no HTTP answer", 502) from None
             else:
                 return _HttpReply(response, self.name, self._timeouts.idle_s)
@@ -209,7 +253,8 @@ class HttpUpstream:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
 
 @dataclass(frozen=True, slots=True)

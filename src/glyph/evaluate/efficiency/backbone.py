@@ -4,6 +4,7 @@ Cost does not depend on what weights and token ids hold, so random ones will do.
 through the same language model; pages go through the vision tower first.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -76,16 +77,17 @@ def build(name: str, device: str = "cpu", seed: int = 0) -> Backbone:
         seed: Of the weights.
 
     Raises:
-        ConfigError: The name is not known.
+        ConfigError: The name is not known, or the device is not there.
         ReaderError: torch or transformers is not installed.
     """
-    if name not in BACKBONES:
-        raise ConfigError(f"unknown backbone '{name}'; accepted: {', '.join(BACKBONES)}.")
+    check((name,), 1)
     try:
         torch: Any = import_module("torch")
         transformers: Any = import_module("transformers")
     except ImportError:
         raise _missing() from None
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ConfigError(f"device '{device}' is not there: torch finds no GPU; accepted: cpu.")
     spec = load_spec()
     text = dict(spec.text if name == "nano" else _SMALL["text"])
     vision = dict(spec.vision if name == "nano" else _SMALL["vision"])
@@ -143,15 +145,25 @@ def patches_of(page: Page) -> tuple[Float32[np.ndarray, "P D"], tuple[int, int]]
     return np.ascontiguousarray(doubled).reshape(rows * columns, -1), (rows, columns)
 
 
+def check(names: Sequence[str], threads: int) -> None:
+    """Refuse names and numbers that are not accepted, before anything is loaded.
+
+    Raises:
+        ConfigError: A backbone is not known, or there are fewer threads than 1.
+    """
+    for name in names:
+        if name not in BACKBONES:
+            raise ConfigError(f"unknown backbone '{name}'; accepted: {', '.join(BACKBONES)}.")
+    if threads < 1:
+        raise ConfigError(f"threads is {threads}; at least 1 is accepted.")
+
+
 def limit_threads(number: int) -> None:
     """Let torch compute with so many threads of the CPU.
 
     Raises:
-        ConfigError: The number is below 1.
         ReaderError: torch is not installed.
     """
-    if number < 1:
-        raise ConfigError(f"threads is {number}; at least 1 is accepted.")
     try:
         import_module("torch").set_num_threads(number)
     except ImportError:

@@ -13,7 +13,8 @@ from typing import Any
 
 from glyph.config import RenderConfig
 from glyph.documents import document_from_text
-from glyph.evaluate.efficiency.measure import CONTEXT_TOKENIZER, sample_text
+from glyph.errors import UpstreamError
+from glyph.evaluate.efficiency.sides import CONTEXT_TOKENIZER, sample_text
 from glyph.readers import Request, open_reader
 from glyph.readers.protocol import TextReader
 from glyph.render import render_pages
@@ -110,11 +111,19 @@ class _FirstToken:
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
-        self.seconds: float | None = None
+        self._seconds: float | None = None
 
     def __call__(self, _: str) -> None:
-        if self.seconds is None:
-            self.seconds = time.perf_counter() - self._began
+        if self._seconds is None:
+            self._seconds = time.perf_counter() - self._began
+
+    def taken_s(self, model: str) -> float:
+        """Return the seconds until it came."""
+        if self._seconds is None:
+            raise UpstreamError(
+                f"{model} answered without a word; there is no first token to time."
+            )
+        return self._seconds
 
 
 def _ask_text(model: str, text: str, options: dict[str, Any]) -> float:
@@ -122,8 +131,7 @@ def _ask_text(model: str, text: str, options: dict[str, Any]) -> float:
     reader = open_reader(f"openai:{model}", on_text=first, **options)
     assert isinstance(reader, TextReader)
     reader.answer_text(text, QUESTION, OUTPUT_TOKENS)
-    assert first.seconds is not None
-    return first.seconds
+    return first.taken_s(model)
 
 
 def _ask_pages(model: str, text: str, config: RenderConfig, options: dict[str, Any]) -> float:
@@ -131,8 +139,7 @@ def _ask_pages(model: str, text: str, config: RenderConfig, options: dict[str, A
     reader = open_reader(f"openai:{model}", on_text=first, **options)
     pages = tuple(render_pages(document_from_text(text, kind="prose", unwrap=False), config))
     reader.answer(Request(QUESTION, pages, OUTPUT_TOKENS))
-    assert first.seconds is not None
-    return first.seconds
+    return first.taken_s(model)
 
 
 def _median(values: Sequence[float]) -> float:

@@ -131,8 +131,11 @@ def _hotpot(name: str, read: list[dict[str, Any]]) -> Passages:
             text = f"{title}\n{''.join(lines)}"
             own[title] = documents.setdefault(text, len(documents))
         gold = tuple(dict.fromkeys(own[title] for title, _ in row["supporting_facts"]))
-        # Answers that are no words of a document (yes, no) can be guessed, and are left out.
-        if not any(row["answer"] in text for text, at in documents.items() if at in gold):
+        # Answers that are no words of a document (yes, no) can be guessed, and are left out; "no"
+        # would also be found in the words of a refusal.
+        is_guess = row["answer"].lower() in ("yes", "no")
+        is_span = any(row["answer"] in text for text, at in documents.items() if at in gold)
+        if is_guess or not is_span:
             continue
         questions.append(Question(row["question"], (row["answer"],), gold))
     return Passages(name, tuple(documents), tuple(questions))

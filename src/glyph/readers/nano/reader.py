@@ -7,11 +7,12 @@ answer is cut out of what was read. Memory is bounded by the group of pages that
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,16 +27,25 @@ from glyph.readers.nano.network import Network
 from glyph.readers.nano.prompts import Prompt, key_prompt
 from glyph.readers.nano.questions import Question, understand
 from glyph.readers.nano.scan import Scan, Scanner, load_heads
-from glyph.readers.nano.spec import load_spec
+from glyph.readers.nano.spec import CELL_PX, NanoStyle, load_spec
 from glyph.readers.nano.support import Candidate, Supported, candidate_of, supported
 from glyph.readers.passages import Passages
-from glyph.readers.protocol import Answer, ReadLine, Request, Transcript, Usage
+from glyph.readers.protocol import (
+    Answer,
+    PageStyle,
+    ReadLine,
+    Request,
+    Taught,
+    Transcript,
+    Usage,
+)
 
 LOOKED_UP, READ_ALOUD = "lookup", "scan"
 """Methods of an answer: by the language model, borne out by the page; or from the page read aloud.
 """
 
 MAX_CONTINUATION = 160
+LINE_END_MARK = "\N{PILCROW SIGN}"
 
 
 @dataclass(slots=True)
@@ -96,7 +106,7 @@ class NanoReader:
         if threads is not None and threads < 1:
             raise ConfigError(f"threads is {threads}; at least 1 is accepted, or None for all.")
         folder = Path(path) if path is not None else packaged_model()
-        spec = load_spec()
+        self._spec = spec = load_spec()
         self.card = read_card(folder, spec)
         self.preset = self.card.preset
         self.lines_preset = "nano"
@@ -163,6 +173,22 @@ class NanoReader:
                 f"page {page.index + 1} has no line {number}; it has lines 1 to {scan.num_lines}."
             )
         return scan.line(number)
+
+    @property
+    def taught(self) -> Taught:
+        """Styles whose code the vision tower speaks, on pages of the sizes it has seen and between.
+
+        Marks for line ends are read on pages of every style, since signs outside ASCII were taught.
+        """
+        widths, heights = zip(*self._spec.page_sizes_px, strict=True)
+        free = {
+            "page_width_pt": tuple(range(min(widths), max(widths) + 1, CELL_PX)),
+            "page_height_pt": tuple(range(min(heights), max(heights) + 1, CELL_PX)),
+            "newline_marker": ("", LINE_END_MARK),
+            "crop_width": (False, True),
+            "crop_last_page": (False, True),
+        }
+        return Taught(tuple(_page_style(head.style, free) for head in self.scanner.heads), free)
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -266,6 +292,13 @@ class NanoReader:
         work.visual_tokens = len(self._scan(page).token_TD)
         sure = 1.0 if line.confidence is None else line.confidence
         return _Finding(line.text, line.text, (question.page - 1,), line.box, sure)
+
+
+def _page_style(style: NanoStyle, free: Mapping[str, Any]) -> PageStyle:
+    fields = style.config(CELL_PX, CELL_PX).to_dict()
+    if not style.newline_marker:
+        del fields["newline_marker_color"]
+    return PageStyle(style.name, style.about, {k: v for k, v in fields.items() if k not in free})
 
 
 def _looked_up(held: Supported) -> _Finding:

@@ -10,9 +10,9 @@ from glyph.serve.wires.sites import (
     document_sites,
     history_sites,
     is_ours,
-    keep_reason,
     only,
     plain_text,
+    site_of,
     weight_of,
 )
 
@@ -78,7 +78,7 @@ def _tool_sites(items: list[Node], i: int, content: Node, rules: Rules) -> list[
         Inset(content.start, content.end, pointer, has_parts=False),
         Inset(end, end, f", {USER_BEFORE}", USER_AFTER),
     )
-    return [Site("tool", text, what, insets, keep=keep_reason(text))]
+    return [site_of("tool", text, what, insets)]
 
 
 def _system_sites(message: Node, content: Node, rules: Rules) -> list[Site]:
@@ -93,7 +93,7 @@ def _system_sites(message: Node, content: Node, rules: Rules) -> list[Site]:
         Inset(content.start, content.end, pointer, has_parts=False),
         Inset(message.end, message.end, f", {USER_BEFORE}", USER_AFTER),
     )
-    return [Site("system", body, "the system prompt", insets, keep=keep_reason(body))]
+    return [site_of("system", body, "the system prompt", insets)]
 
 
 def system_pointer(volatile: str) -> str:

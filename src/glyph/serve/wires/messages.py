@@ -10,9 +10,9 @@ from glyph.serve.wires.sites import (
     Site,
     document_sites,
     history_sites,
-    keep_reason,
     only,
     plain_text,
+    site_of,
     weight_of,
 )
 
@@ -68,7 +68,7 @@ def _tool_sites(part: Node, rules: Rules) -> list[Site]:
         return []
     what = f"the result of tool call {part.text_at('tool_use_id')}"
     inset = Inset(content.start, content.end, "[", "]")
-    return [Site("tool", text, what, (inset,), keep=keep_reason(text))]
+    return [site_of("tool", text, what, (inset,))]
 
 
 def _system_sites(body: Node, first: Node, rules: Rules) -> list[Site]:
@@ -84,4 +84,4 @@ def _system_sites(body: Node, first: Node, rules: Rules) -> list[Site]:
         Inset(content.start, content.end, quoted(system_pointer(volatile)), has_parts=False),
         Inset(first.start, first.start, USER_BEFORE, f"{USER_AFTER}, "),
     )
-    return [Site("system", fixed, "the system prompt", insets, keep=keep_reason(fixed))]
+    return [site_of("system", fixed, "the system prompt", insets)]

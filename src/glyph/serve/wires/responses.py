@@ -1,5 +1,7 @@
 """OpenAI's Responses: a string, or a list of items; results of functions may hold images."""
 
+from dataclasses import replace
+
 from glyph.serve.rules import Rules
 from glyph.serve.spans import Node, quoted
 from glyph.serve.wires.sites import (
@@ -9,9 +11,9 @@ from glyph.serve.wires.sites import (
     Site,
     document_sites,
     history_sites,
-    keep_reason,
     only,
     plain_text,
+    site_of,
     weight_of,
 )
 
@@ -65,10 +67,7 @@ def _string_sites(source: str, given: Node, rules: Rules) -> list[Site]:
     if not rules.documents:
         return []
     found = document_sites(source, given, NAMES, rules, "the user's document")
-    return [
-        Site(site.kind, site.text, site.what, (_in_message(site.insets[0]),), site.keep)
-        for site in found
-    ]
+    return [replace(site, insets=(_in_message(site.insets[0]),)) for site in found]
 
 
 def _in_message(inset: Inset) -> Inset:
@@ -83,6 +82,4 @@ def _tool_sites(item: Node, rules: Rules) -> list[Site]:
     if output is None or text is None or len(text) < rules.min_chars:
         return []
     what = f"the result of tool call {item.text_at('call_id')}"
-    return [
-        Site("tool", text, what, (Inset(output.start, output.end, "[", "]"),), keep_reason(text))
-    ]
+    return [site_of("tool", text, what, (Inset(output.start, output.end, "[", "]"),))]

@@ -9,12 +9,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from glyph.serve.rules import Rules, SiteKind, holds_secret, split_document
+from glyph.serve.rules import Rules, SiteKind, digest_of, holds_secret, split_document
 from glyph.serve.spans import Edit, Node
 
 Piece = str | bytes
 
 END_OF_PAGES = "[End of the pages.]"
+
+MAX_REASONS = 50_000
+_reasons: dict[bytes, str] = {}
 
 _OURS = re.compile(r"\[(?:Pages of |These were pages? )")
 _OUR_MOVED = re.compile(r"\[Pages of the (?:result of tool call|system prompt)")
@@ -47,13 +50,21 @@ class Site:
         what: The words of the framing: pages 1-3 of 3 of ...
         insets: The edits; exactly one of them has room for the parts.
         keep: Why it stays text whatever it costs; "" when it need not.
+        digest: Of the text; computed once, since a warm request does little else with it.
     """
 
     kind: SiteKind
     text: str
     what: str
     insets: tuple[Inset, ...]
-    keep: str = ""
+    keep: str
+    digest: bytes
+
+
+def site_of(kind: SiteKind, text: str, what: str, insets: tuple[Inset, ...]) -> Site:
+    """Return a site, and whether its text must stay text."""
+    digest = digest_of(text)
+    return Site(kind, text, what, insets, keep_reason(text, digest), digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,7 @@ def document_sites(
         head, body, tail = split_document(text)
         before, after = f"[{names.write_text(head)}, ", f", {names.write_text(tail)}]"
         inset = Inset(content.start, content.end, before, after)
-        return [Site("document", body, what, (inset,), keep=keep_reason(body))]
+        return [site_of("document", body, what, (inset,))]
     sites: list[Site] = []
     texts = [part for part in content.items if part.text_at("type") in names.text_types]
     for part in texts:
@@ -119,7 +130,7 @@ def document_sites(
         before = f"{names.write_text(head)}, " if head else ""
         after = _closing(source, part, tail, names)
         inset = Inset(part.start, part.end, before, after)
-        sites.append(Site("document", body, what, (inset,), keep=keep_reason(body)))
+        sites.append(site_of("document", body, what, (inset,)))
     return sites
 
 
@@ -132,11 +143,15 @@ def _closing(source: str, part: Node, tail: str, names: PartNames) -> str:
     return f', {written[:-1]}, "cache_control": {source[mark.start : mark.end]}}}'
 
 
-def keep_reason(text: str) -> str:
-    """Return why a text stays text whatever pages cost, "" when it need not."""
-    if holds_secret(text):
-        return "secret"
-    return "" if text.strip() else "blank"
+def keep_reason(text: str, digest: bytes) -> str:
+    """Return why a text stays text whatever pages cost, "" when it need not; remembered."""
+    reason = _reasons.get(digest)
+    if reason is None:
+        if len(_reasons) >= MAX_REASONS:
+            _reasons.clear()
+        reason = "secret" if holds_secret(text) else "" if text.strip() else "blank"
+        _reasons[digest] = reason
+    return reason
 
 
 def plain_text(content: Node | None, names: PartNames) -> str | None:
@@ -220,4 +235,4 @@ def _history_site(
     before, after = write()
     inset = Inset(run[0].node.start, run[-1].node.end, before, after)
     what = f"{len(run)} earlier messages of this conversation"
-    return Site("history", text, what, (inset,), keep=keep_reason(text))
+    return site_of("history", text, what, (inset,))

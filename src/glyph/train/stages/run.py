@@ -180,7 +180,7 @@ def _save_model(trainer: Any, policy: Policy, out: Path) -> None:
         model.save_pretrained(aside)
         policy.processor.tokenizer.save_pretrained(aside)
         policy.processor.image_processor.save_pretrained(aside)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise TrainingError(
             f"the model was not saved: {error}. Make room, then go on with --resume."

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -36,7 +37,7 @@ class _Careful:
         self.args.output_dir = str(aside)
         try:
             super()._save_checkpoint(model, trial)  # pyright: ignore[reportAttributeAccessIssue]
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _not_saved(out, error) from error
         finally:
