@@ -19,8 +19,11 @@ from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProce
 from transformers.models.glm4v.processing_glm4v import Glm4vProcessor
 from transformers.processing_utils import ProcessorMixin
 
-THINK_MARKS = {"<think>": "<|tag20|>", "</think>": "<|tag21|>"}
-"""Marks of thoughts and the free words of nano's vocabulary that stand for them."""
+OPENED, CLOSED = "<think>", "</think>"
+CLOSING_WORD = "<|tag21|>"
+"""Free word of nano's vocabulary that ends a thought. Where to answer is where a thought begins, as
+in the templates of thinking models, so the opening mark needs no word: one more in front would move
+the answer away from where the network learned to begin it."""
 
 NANO_TEMPLATE = """\
 {%- for message in messages -%}
@@ -57,7 +60,7 @@ class PageProcessor(Glm4vProcessor):
 
 
 class NanoProcessor(PageProcessor):
-    """The nano reader's processor: thoughts are marked by two words of its own vocabulary."""
+    """The nano reader's processor: thoughts begin where to answer, and a word ends them."""
 
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, images: Any = None, text: Any = None, **kwargs: Any
@@ -75,16 +78,14 @@ class NanoProcessor(PageProcessor):
 
     def decode(self, ids: Any, skip_special_tokens: bool = True, **_: Any) -> str:
         """Return the text of a response."""
-        text = str(self.tokenizer.decode(ids))
-        for mark, word in THINK_MARKS.items():
-            text = text.replace(word, mark)
-        return re.sub(r"<\|\w+\|>", "", text) if skip_special_tokens else text
+        text = str(self.tokenizer.decode(ids)).replace(CLOSING_WORD, CLOSED)
+        if skip_special_tokens:
+            text = re.sub(r"<\|\w+\|>", "", text)
+        return OPENED + text if CLOSED in text else text
 
 
 def _with_words(text: str) -> str:
-    for mark, word in THINK_MARKS.items():
-        text = text.replace(mark, word)
-    return text
+    return text.replace(OPENED, "").replace(CLOSED, CLOSING_WORD)
 
 
 def open_processor(folder: str | Path, *, is_nano: bool) -> PageProcessor:
