@@ -72,12 +72,12 @@ def multi_hop(desk: Desk) -> Made | None:
         return None
     shown, chain, value = planted
     name, trace = chain[-1], _assignments(chain, value)
-    if desk.is_nano:
-        prompt = wording.nano_words(_variable_prompt(name))
-    else:
-        prompt = desk.pick(wording.RESOLVE).format(name=name)
     # One goes back from the variable to its number.
-    return desk.answered((shown,), prompt, "\n".join(reversed(trace)), value, is_asked=desk.is_nano)
+    thought = "\n".join(reversed(trace))
+    if desk.is_nano:  # it quotes the line that gives the number
+        prompt = wording.nano_words(_variable_prompt(name))
+        return desk.answered((shown,), prompt, thought, trace[0], (value,), is_asked=True)
+    return desk.answered((shown,), desk.pick(wording.RESOLVE).format(name=name), thought, value)
 
 
 def trace(desk: Desk) -> Made | None:
