@@ -1,7 +1,7 @@
 """What each training stage is worth to the nano reader: `python benchmarks/training.py --out DIR`.
 
     chain      shipped checkpoint -> CPT -> SFT -> GRPO, held-out scores after each
-    ablations  SFT without transcription, GRPO without it, no GRPO: the paper's Table 6 in form
+    ablations  SFT without transcription, GRPO without it, both, no GRPO: the paper's Table 6 in form
     text       the same network on text tokens, equal data and steps
     speed      a few steps each on pages and on text: seconds, tokens, peak memory
 
@@ -64,6 +64,7 @@ PHASES = (
     Phase("sft-text", "sft", "cpt", context="text"),
     Phase("grpo-without-ocr", "grpo", "sft", without_ocr=True),
     Phase("sft-without-ocr", "sft", "cpt", without_ocr=True),
+    Phase("grpo-all-without-ocr", "grpo", "sft-without-ocr", without_ocr=True),
     Phase("speed-pages", "sft", timed_steps=10),
     Phase("speed-text", "sft", context="text", timed_steps=10),
 )

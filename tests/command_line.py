@@ -19,7 +19,7 @@ def values(*arguments: object, stdin: bytes | None = None) -> dict[str, Any]:
     """Run a verb with --json and return the one object it prints."""
     result = run(*arguments, "--json", stdin=stdin)
     assert result.exit_code == 0, result.output
-    assert result.stderr == ""
+    assert result.stderr == "", result.stderr
     return json.loads(result.stdout)
 
 

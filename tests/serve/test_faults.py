@@ -257,7 +257,9 @@ def test_killed_at_once_and_started_again_on_a_disk_that_is_full(tmp_path: Path)
 
         again = Process(upstream.url, port, "--cache", str(tmp_path), preexec_fn=no_large_files)
         try:
-            for body in (pages, *others):
+            # Those may all have been written before the end; the pages of this text are new.
+            new = body_of("ok", text=f"{LONG.replace('garden', 'orchard') * 4}\n\n{QUESTION}")
+            for body in (pages, *others, new):
                 assert post(again.url, body).headers["x-glyph-action"] == "compressed"
             metrics = httpx2.get(f"{again.url}/metrics").text
             assert 'glyph_page_cache_total{event="disk"}' in metrics
