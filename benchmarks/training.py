@@ -1,7 +1,7 @@
 """What each training stage is worth to the nano reader: `python benchmarks/training.py --out DIR`.
 
     chain      shipped checkpoint -> CPT -> SFT -> GRPO, held-out scores after each
-    ablations  SFT without transcription, GRPO without it, both, no GRPO: the paper's Table 6 in form
+    ablations  SFT, GRPO or both without transcription, no GRPO: the paper's Table 6 in form
     text       the same network on text tokens, equal data and steps
     speed      a few steps each on pages and on text: seconds, tokens, peak memory
 
