@@ -124,8 +124,13 @@ def test_nobody_listens_and_then_somebody_does(make_chain: Callable[..., Chain])
 
         def answer_once() -> None:
             connection, _ = listener.accept()
-            with connection:
-                connection.recv(65_536)
+            with connection, connection.makefile("rb") as request:
+                # Closing before all has been read would reset the connection.
+                length = 0
+                for line in iter(request.readline, b"\r\n"):
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.partition(b":")[2])
+                request.read(length)
                 connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
 
         thread = threading.Thread(target=answer_once)
