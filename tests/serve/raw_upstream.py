@@ -26,10 +26,17 @@ class RawUpstream:
         self._stop = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
+        """Stop listening; a thread that waits for a connection would still take one."""
         self._stop.set()
+        with contextlib.suppress(OSError):  # where it wakes nobody, a connection does
+            self._listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            socket.create_connection(self._listener.getsockname(), timeout=1).close()
+        self._thread.join(10)
         self._listener.close()
 
     def _accept(self) -> None:
