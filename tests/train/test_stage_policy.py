@@ -37,12 +37,15 @@ def test_a_prompt_is_the_page_and_the_ids_of_the_reader(policy: Policy, tmp_path
     np.testing.assert_allclose(made["pixel_values"], pixel_values(plane[None]), atol=1e-6)
 
 
-def test_thoughts_are_two_words_of_the_vocabulary_and_come_back(policy: Policy):
+def test_thoughts_begin_where_to_answer_and_one_word_ends_them(policy: Policy):
     processor = policy.processor
     text = "<think>owl: 7</think>7"
     ids = processor(text=[text], return_tensors="pt")["input_ids"][0]
-    assert len(ids) == len("owl: 7") + 2 + 1
+    assert len(ids) == len("owl: 7") + 1 + 1
     assert processor.batch_decode([ids]) == [text]
+    plain = processor(text=["owl: 7"], return_tensors="pt")["input_ids"][0]
+    assert (ids[: len(plain)] == plain).all()
+    assert processor.batch_decode([plain]) == ["owl: 7"]
 
 
 def test_the_shipped_network_looks_keys_up(policy: Policy, tmp_path: Path):
