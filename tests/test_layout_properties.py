@@ -300,6 +300,17 @@ def test_boxes_lead_back_in_lines_of_both_directions(
 
 
 @given(text=texts, drawn=fields())
+@example(
+    text="a\u05d0\u05d1(\u05d2)\u0627\u0644\u0639\u064e\u0631\u064e\u0628\u0650\u064a\u064e\u0651\u0629",
+    drawn={
+        "font_family": "Square",
+        "font_size_pt": 4.0,
+        "line_height_pt": 4.0,
+        "page_width_pt": 36.0,
+        "page_height_pt": 40.0,
+        "margin_x_pt": 4.0,
+    },
+)
 def test_the_box_of_a_span_covers_the_boxes_of_its_characters(
     text: str, drawn: dict[str, Any], square: Path
 ) -> None:
@@ -316,6 +327,25 @@ def test_the_box_of_a_span_covers_the_boxes_of_its_characters(
                 and (outer.top_px, outer.bottom_px) == (box.top_px, box.bottom_px)
                 for outer in whole
             )
+
+
+@given(text=texts_of(two_way_words), marker=st.sampled_from(["", "↵", "¶ "]))
+@example(text="a\nשלום ", marker="↵")
+@example(text="שלום\na ", marker="↵")
+def test_white_space_at_a_lines_end_never_stands_among_its_ink(
+    text: str, marker: str, square: Path
+) -> None:
+    config = RenderConfig(font_family="DejaVu Sans", page_width_pt=120, newline_marker=marker)
+    for page in layouts_of(text, config):
+        lines, glyphs = page.lines, page.glyphs
+        for line, (left64, right64) in enumerate(zip(lines.left64_L, lines.right64_L, strict=True)):
+            of_line_N = lines.glyph_L[line] <= np.arange(len(glyphs.x64_N))
+            if line + 1 < len(lines.glyph_L):
+                of_line_N &= np.arange(len(glyphs.x64_N)) < lines.glyph_L[line + 1]
+            is_ink_N = np.array([not text[page.start + i].isspace() for i in glyphs.char_N])
+            inked64 = glyphs.x64_N[of_line_N & is_ink_N]
+            assert (inked64 >= left64).all()
+            assert (inked64 <= right64).all()
 
 
 # -- the same pages, however they are made ---------------------------------------------------

@@ -135,7 +135,7 @@ class Layout:
         ends_paragraph_L = newline_L.copy()
         ends_paragraph_L[-1] |= is_final and lines.consumed == stop - start
         places = self._paginator.places(starts_paragraph_L, ends_paragraph_L)
-        base_L = None if block.shaped is None else block.shaped.base_N[end_L - 1]
+        base_L = None if block.shaped is None else _line_levels(block.shaped.base_N, end_L)
         gap_N = (block.codepoints_N[: lines.consumed] == 0x20).view(np.uint8)
         if self._config.alignment == "justify":
             ends_paragraph_L |= ~_has_gap(gap_N, lines)
@@ -145,7 +145,7 @@ class Layout:
         self._count_missing(block.codepoints_N[: lines.consumed])
         self._at_paragraph_start = bool(newline_L[-1])
         self._open_level = _level_after(block, lines.consumed)
-        glyphs = _place_glyphs(block, lines, gap_N, left64_L, extra64_L)
+        glyphs = _place_glyphs(block, lines, base_L, gap_N, left64_L, extra64_L)
         chunk = Chunk(
             end_L=end_L.astype(np.int64) + start,
             start=start,
@@ -271,6 +271,17 @@ def _has_direction(codepoints_N: UInt32[np.ndarray, " N"], open_level: int | Non
     return open_level is not None or not len(types_N) or bool((types_N == Bidi.L).any())
 
 
+def _line_levels(
+    base_N: UInt8[np.ndarray, " N"], end_L: Int[np.ndarray, " L"]
+) -> UInt8[np.ndarray, " L"]:
+    """Return each line's level; a line that joins paragraphs of both directions is left to right.
+
+    So the white space at its end, which takes this level, stands outside its ink and never between
+    two of its paragraphs.
+    """
+    return np.minimum.reduceat(base_N, np.concatenate(([0], end_L[:-1])))
+
+
 def _lengths(end_L: Int[np.ndarray, " L"]) -> Int[np.ndarray, " L"]:
     lengths_L = end_L.copy()
     lengths_L[1:] -= end_L[:-1]
@@ -287,14 +298,15 @@ def _has_gap(gap_N: UInt8[np.ndarray, " N"], lines: FilledLines) -> Bool[np.ndar
 def _place_glyphs(
     block: _Block,
     lines: FilledLines,
+    base_L: UInt8[np.ndarray, " L"] | None,
     gap_N: UInt8[np.ndarray, " N"],
     left64_L: Int32[np.ndarray, " L"],
     extra64_L: Int32[np.ndarray, " L"],
 ) -> dict[str, Any]:
     """Return the glyph arrays of a chunk: slot, x64, dy, char, ink, and each line's last."""
     n = lines.consumed
-    if block.shaped is not None:
-        return _visual_glyphs(block, block.shaped, lines, gap_N, left64_L, extra64_L)
+    if block.shaped is not None and base_L is not None:
+        return _visual_glyphs(block, block.shaped, lines, base_L, gap_N, left64_L, extra64_L)
     return {
         "slot_G": block.slots_N[:n],
         "x64_G": kernel.place(block.advance64_N, gap_N, lines, left64_L, extra64_L),
@@ -309,20 +321,21 @@ def _visual_glyphs(
     block: _Block,
     shaped: ShapedBlock,
     lines: FilledLines,
+    base_L: UInt8[np.ndarray, " L"],
     gap_N: UInt8[np.ndarray, " N"],
     left64_L: Int32[np.ndarray, " L"],
     extra64_L: Int32[np.ndarray, " L"],
 ) -> dict[str, Any]:
     """Place the glyphs of a shaped block, each line from left to right as it is seen."""
     n = lines.consumed
-    order_N = visual_order(shaped.level_N, shaped.base_N, lines.end_L, lines.ink_end_L)
+    order_N = visual_order(shaped.level_N, base_L, lines.end_L, lines.ink_end_L)
     counts_L = _lengths(lines.end_L)
     hangs_N = np.arange(n) >= np.repeat(lines.ink_end_L, counts_L)
     advance64_N = block.advance64_N[:n]
     # In a right-to-left line the white space at its end stands left of the first glyph.
     hanging64_N = np.concatenate(([0], np.cumsum(np.where(hangs_N, advance64_N, 0))))
     hanging64_L = _lengths(hanging64_N[lines.end_L])
-    is_rtl_L = (shaped.base_N[lines.end_L - 1] & 1) == 1
+    is_rtl_L = (base_L & 1) == 1
     begin64_L = (left64_L - np.where(is_rtl_L, hanging64_L, 0)).astype(np.int32)
     whole = FilledLines(lines.end_L, lines.end_L, lines.width64_L, n)
     gap_N = np.where(hangs_N, np.uint8(0), gap_N)

@@ -140,7 +140,8 @@ class PageLayout:
             hit = np.flatnonzero((char >= inside) & (char < end))
             if len(hit):
                 x64 = np.append(glyphs.x64_N[first:last], max(right64, left64))
-                left64 = int(x64[hit].min())
+                # A mark may begin left of its letter, and even of its line.
+                left64 = max(int(x64[hit].min()), left64)
                 right64 = int(np.maximum(x64[hit + 1], x64[hit]).max())
         top, bottom = int(lines.top_L[line]), int(lines.bottom_L[line])
         return Box(left64 // SUBPIXELS, top, max(-(-right64 // SUBPIXELS), 0), bottom)

@@ -275,7 +275,7 @@ def _grown(table: Any, size: int) -> Any:
 
 def visual_order(
     level_N: UInt8[np.ndarray, " N"],
-    base_N: UInt8[np.ndarray, " N"],
+    base_L: UInt8[np.ndarray, " L"],
     end_L: Int[np.ndarray, " L"],
     ink_end_L: Int[np.ndarray, " L"],
 ) -> Int[np.ndarray, " N"]:
@@ -283,7 +283,7 @@ def visual_order(
 
     Args:
         level_N: Embedding levels of the characters of all lines.
-        base_N: Paragraph levels; white space at a line's end takes this (rule L1).
+        base_L: Levels of the lines; white space at a line's end takes its line's (rule L1).
         end_L: One past each line's last character.
         ink_end_L: Where each line's white space at the end begins.
 
@@ -293,8 +293,8 @@ def visual_order(
     """
     n = int(end_L[-1])
     line_N = np.repeat(np.arange(len(end_L)), np.diff(end_L, prepend=0))
-    hangs_N = np.arange(n) >= np.repeat(ink_end_L, np.diff(end_L, prepend=0))
-    level_N = np.where(hangs_N, base_N[:n], level_N[:n])
+    hangs_N = np.arange(n) >= ink_end_L[line_N]
+    level_N = np.where(hangs_N, base_L[line_N], level_N[:n])
     order_N = np.arange(n)
     for level in range(int(level_N.max(initial=0)), 0, -1):
         high_N = level_N[order_N] >= level
