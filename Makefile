@@ -7,6 +7,8 @@ else
 BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Processes that run the tests; files of tests stay whole.
+WORKERS ?= 2
 SOURCES := pyproject.toml setup.py constraints.txt src/glyph/_kernel.c src/glyph/_linebreak.h
 
 .PHONY: demo test check format clean
@@ -15,7 +17,7 @@ demo: $(VENV)/.demo
 	$(BIN)/glyph demo --out demo
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
