@@ -96,6 +96,7 @@ def test_chains_lead_from_the_variable_to_its_number(sources: Sources):
     num_hops = Counter[int]()
     for sample in made(sources, config("multi-hop", think_share=1.0, max_keys=12), 12):
         values = dict(pattern.findall(sample.source))
+        assert sum(value.isdigit() for value in values.values()) > 1, "any number would do"
         name = re.search(r"\b[A-Z]{5}\b", sample.prompt)
         assert name is not None
         at, trace = name[0], []

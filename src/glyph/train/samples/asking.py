@@ -193,7 +193,8 @@ def _words(desk: Desk, count: int) -> list[str]:
 
 def _chains(desk: Desk) -> tuple[Shown, list[str], str] | None:
     """Plant a chain among others; return its variables in order and their number."""
-    num_others = desk.between(1, 1 + desk.data.max_keys // desk.data.max_hops) - 1
+    # Alone on its pages a chain need not be followed: any number there would be the answer.
+    num_others = desk.between(1, max(desk.data.max_keys // desk.data.max_hops, 1))
     lengths = [1 + desk.below(desk.data.max_hops) for _ in range(num_others)]
     # A chain of k + 1 variables takes k hops from the last one to the one with the number.
     lengths.insert(0, 1 + 1 + desk.below(desk.data.max_hops))
