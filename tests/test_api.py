@@ -1,4 +1,4 @@
-"""The verbs: sources, configs, prices, manifests, and answers led back to the text."""
+"""The verbs without a reader: sources, configs, prices and manifests."""
 
 import io
 import json
@@ -10,15 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import glyph
 from glyph.api import (
     DEFAULT_MODELS,
     DEFAULT_PRESET,
     PRESETS_OF_GRID,
-    SIDECAR_SHARE,
     as_document,
     is_proxy,
     make_config,
@@ -29,9 +26,7 @@ from glyph.api import (
 from glyph.config import RenderConfig
 from glyph.documents import document_from_text, load_document
 from glyph.errors import ConfigError, DocumentError, UnknownModelError
-from glyph.pages import Box, Page
 from glyph.presets import load_preset, preset_names
-from glyph.readers import Answer, Request, Transcript, Usage
 from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens
 from glyph.tokens import document_cost, image_cost, model_names, resolve_model
@@ -181,6 +176,15 @@ def test_characters_without_a_glyph_are_counted() -> None:
     assert dict(glyph.measure(text).missing) == {"\U0010fffd": 2, "\ue000": 1}
 
 
+def test_a_novel_is_priced_as_published(data_folder: Path) -> None:
+    tokenizer = data_folder / "tokenizers" / "glm-4" / "tokenizer.model"
+    document = load_document(data_folder / "books" / "jane_eyre.txt")
+    measured = glyph.measure(document, models=["glm-4.1v"], tokenizer=str(tokenizer))
+    assert measured.characters == 1_018_329
+    assert measured.costs[0].text_tokens == 239_071
+    assert measured.costs[0].ratio > 2
+
+
 # -- folders ---------------------------------------------------------------------------------
 
 
@@ -243,124 +247,3 @@ def test_a_pdf_is_priced_as_its_pages_and_has_its_size(tmp_path: Path) -> None:
     run = save(text, tmp_path / "run", format="pdf")
     assert run.costs[0].visual_tokens == glyph.render(text).cost.visual_tokens
     assert run.num_bytes == (tmp_path / "run" / "document.pdf").stat().st_size
-
-
-# -- questions -------------------------------------------------------------------------------
-
-
-class Pointer:
-    """A reader that always points at one box of one page."""
-
-    name = "pointer"
-
-    def __init__(self, index: int, box: Box | None):
-        self.index, self.box = index, box
-        self.request: Request | None = None
-
-    def answer(self, request: Request) -> Answer:
-        self.request = request
-        usage = Usage(None, None, None)
-        return Answer("there", self.name, (self.index,), self.box, "", None, usage, 0.0)
-
-    def transcribe(self, page: Page) -> Transcript:
-        raise AssertionError("not asked")
-
-
-def test_a_box_is_led_back_to_the_characters_under_it() -> None:
-    text = SENTENCE * 300
-    pages = glyph.render(text).pages
-    start = text.index("letter", pages[1].start + 700)
-    (box,) = pages[1].layout.boxes(start, start + len("letter"))
-    asked = glyph.ask(text, "where?", reader=Pointer(1, box))
-    assert asked.spans == ((start, start + len("letter")),)
-    assert asked.num_pages == len(pages)
-
-
-@given(st.data())
-def test_boxes_and_spans_undo_each_other(data: st.DataObject) -> None:
-    words = data.draw(st.lists(st.text("abcdefgh", min_size=1, max_size=9), min_size=3))
-    text = " ".join(words)
-    (page,) = render_pages(text, load_preset("aligned-28"))
-    first = data.draw(st.integers(0, len(words) - 1))
-    start = len(" ".join(words[:first])) + (first > 0)
-    end = start + len(words[first])
-    spans = [span for box in page.layout.boxes(start, end) for span in page.layout.spans_under(box)]
-    assert "".join(text[a:b] for a, b in spans) == words[first]
-
-
-@pytest.mark.parametrize("word", ["السلام", "لا", "नमस्ते", "👨‍👩‍👧", "e\u0323", "山水"])
-def test_words_of_every_script_are_led_back_whole(word: str) -> None:
-    text = f"{word} one {word} {word}\n{word}"
-    (page,) = render_pages(text, load_preset("aligned-28"))
-    start = -1
-    for _ in range(text.count(word)):
-        start = text.index(word, start + 1)
-        (box,) = page.layout.boxes(start, start + len(word))
-        assert page.layout.spans_under(box) == ((start, start + len(word)),)
-
-
-def test_a_reader_that_does_not_point_gives_no_spans() -> None:
-    asked = glyph.ask(SENTENCE, "who?", reader=Pointer(0, None))
-    assert asked.spans == ()
-    assert asked.answer.text == "there"
-
-
-def test_the_question_stays_text_and_all_pages_are_shown() -> None:
-    reader = Pointer(0, None)
-    glyph.ask(SENTENCE * 300, "Who carried it?", reader=reader)
-    assert reader.request is not None
-    assert reader.request.question == "Who carried it?"
-    assert len(reader.request.pages) == len(glyph.render(SENTENCE * 300).pages)
-
-
-def test_pages_fit_the_model_behind_the_reader_and_are_priced_for_it() -> None:
-    reader = Pointer(0, None)
-    reader.name = "openai:Qwen/Qwen3-VL-8B-Instruct"
-    asked = glyph.ask(SENTENCE * 300, "who?", reader=reader)
-    assert asked.cost is not None
-    assert asked.cost.model == "qwen3-vl"
-    assert not asked.cost.resampled
-
-
-def test_a_model_without_a_rule_is_asked_but_never_priced_by_another_rule() -> None:
-    reader = Pointer(0, None)
-    reader.name = "openai:my-own-model"
-    assert glyph.ask(SENTENCE, "who?", reader=reader).cost is None
-    asked = glyph.ask(SENTENCE, "who?", reader=reader, model="glm-4.5v")
-    assert asked.cost is not None
-    assert asked.cost.model == "glm-4.5v"
-
-
-def test_an_empty_question_is_refused() -> None:
-    with pytest.raises(ConfigError) as caught:
-        glyph.ask(SENTENCE, "  ", reader=Pointer(0, None))
-    assert str(caught.value) == "the question is empty; ask something."
-
-
-def test_a_novel_is_priced_as_published(data_folder: Path) -> None:
-    tokenizer = data_folder / "tokenizers" / "glm-4" / "tokenizer.model"
-    document = load_document(data_folder / "books" / "jane_eyre.txt")
-    measured = glyph.measure(document, models=["glm-4.1v"], tokenizer=str(tokenizer))
-    assert measured.characters == 1_018_329
-    assert measured.costs[0].text_tokens == 239_071
-    assert measured.costs[0].ratio > 2
-
-
-def test_endpoints_get_exact_strings_beside_the_pages_within_their_share() -> None:
-    class Endpoint(Pointer):
-        takes_sidecar = True
-
-    text = SENTENCE * 300 + "The code is 7f3a9c21e4."
-    reader = Endpoint(0, None)
-    asked = glyph.ask(text, "Which code?", reader=reader)
-    assert reader.request is not None and asked.sidecar is not None and asked.cost is not None
-    assert "7f3a9c21e4" in reader.request.sidecar
-    saved = asked.cost.text_tokens - asked.cost.visual_tokens
-    assert 0 < asked.sidecar.num_tokens <= SIDECAR_SHARE * saved
-    glyph.ask(text, "Which code?", reader=reader, sidecar_share=0)
-    assert reader.request.sidecar == ""
-    plain = Pointer(0, None)
-    assert glyph.ask(text, "Which code?", reader=plain).sidecar is None
-    assert plain.request is not None and plain.request.sidecar == ""
-    with pytest.raises(ConfigError, match="0 to 1 is accepted"):
-        glyph.ask(text, "Which code?", reader=reader, sidecar_share=2)

@@ -5,9 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from glyph.config import RenderConfig
 from glyph.pages import Box, PageLayout
+from glyph.presets import load_preset
+from glyph.render import render_pages
 from square_font import layouts_of, pages_of, square_config
 
 
@@ -109,6 +113,32 @@ def test_the_label_belongs_to_no_character(square: Path) -> None:
     assert page.label is not None
     left_px = int(page.label.x64_N[0]) / 64
     assert page.char_at(left_px + 1, int(page.label.baseline_N[0]) - 1) is None
+
+
+# -- boxes and the text under them ----------------------------------------------------------
+
+
+@given(st.data())
+def test_boxes_and_spans_undo_each_other(data: st.DataObject) -> None:
+    words = data.draw(st.lists(st.text("abcdefgh", min_size=1, max_size=9), min_size=3))
+    text = " ".join(words)
+    (page,) = render_pages(text, load_preset("aligned-28"))
+    first = data.draw(st.integers(0, len(words) - 1))
+    start = len(" ".join(words[:first])) + (first > 0)
+    end = start + len(words[first])
+    spans = [span for box in page.layout.boxes(start, end) for span in page.layout.spans_under(box)]
+    assert "".join(text[a:b] for a, b in spans) == words[first]
+
+
+@pytest.mark.parametrize("word", ["السلام", "لا", "नमस्ते", "👨‍👩‍👧", "e\u0323", "山水"])
+def test_words_of_every_script_are_led_back_whole(word: str) -> None:
+    text = f"{word} one {word} {word}\n{word}"
+    (page,) = render_pages(text, load_preset("aligned-28"))
+    start = -1
+    for _ in range(text.count(word)):
+        start = text.index(word, start + 1)
+        (box,) = page.layout.boxes(start, start + len(word))
+        assert page.layout.spans_under(box) == ((start, start + len(word)),)
 
 
 # -- pages -----------------------------------------------------------------------------------

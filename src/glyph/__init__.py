@@ -6,7 +6,8 @@
 `render`, `measure` and `ask` are the way in; `render_pages` streams documents of any size.
 """
 
-from glyph.api import Asked, Measurement, Rendering, ask, make_config, measure, render, save
+from glyph.api import Measurement, Rendering, make_config, measure, render, save
+from glyph.asking import Asked, ask
 from glyph.config import RenderConfig
 from glyph.documents import Document, document_from_text, load_document
 from glyph.encode import encode_page, encode_png

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from glyph.api import Source, as_document, default_reader, make_config, own_preset
+from glyph.api import Source, as_document, make_config
+from glyph.asking import default_reader, own_preset
 from glyph.config import RenderConfig
 from glyph.errors import ConfigError, DocumentError
 from glyph.pages import Page, page_of_pixels

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from glyph.api import Asked
+    from glyph.asking import Asked
     from glyph.checking import Doubt
     from glyph.doctor import Check
     from glyph.documents import Document
@@ -92,21 +92,21 @@ def ask(
     with its place in the text where the reader points at one. Numbers, names in code and addresses
     of the answer that stand nowhere in the text are told as doubts.
     """
-    from glyph import api
+    from glyph import asking
     from glyph.intake import open_document
 
     begin = time.perf_counter()
     fields = fields_of(settings)
     document = open_document(file, kind=kind, unwrap=unwrap)
-    name = reader or api.default_reader(document, preset, is_changed=bool(fields))
+    name = reader or asking.default_reader(document, preset, is_changed=bool(fields))
     with progress_bar(1, "reading pages", quiet=as_json) as show:
-        asked = api.ask(
+        asked = asking.ask(
             document,
             question,
             reader=open_named(name, base_url, lambda done, total: show(done / total), cache),
             preset=preset,
             model=model,
-            sidecar_share=api.SIDECAR_SHARE if sidecar is None else sidecar,
+            sidecar_share=asking.SIDECAR_SHARE if sidecar is None else sidecar,
             **fields,
         )
     seconds = time.perf_counter() - begin
@@ -212,7 +212,8 @@ def probe(
 
     CER is the character error rate: characters replaced, left out or added, over all characters.
     """
-    from glyph.api import make_config, model_behind, own_preset, preset_of
+    from glyph.api import make_config, preset_of
+    from glyph.asking import model_behind, own_preset
     from glyph.probe import probe as run_probe
     from glyph.readers import NANO_PRESETS
 

@@ -218,7 +218,7 @@ def _router(
     """Return where requests go, and rules that fit; names and presets are checked here."""
     from dataclasses import replace
 
-    from glyph.api import own_preset
+    from glyph.asking import own_preset
     from glyph.readers import open_reader
     from glyph.serve.local import ReaderUpstream, default_vision_model
     from glyph.serve.paging import config_for

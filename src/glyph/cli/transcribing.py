@@ -33,7 +33,7 @@ def read(
     Reader nano counts blank lines, others the lines they find.
     """
     from glyph.aloud import read as read_aloud
-    from glyph.api import default_reader
+    from glyph.asking import default_reader
 
     begin = time.perf_counter()
     fields = fields_of(settings)

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from glyph.api import DEFAULT_MODEL, make_config, model_behind, own_preset, preset_of
+from glyph.api import DEFAULT_MODEL, make_config, preset_of
+from glyph.asking import model_behind, own_preset
 from glyph.config import RenderConfig
 from glyph.errors import ConfigError, EvaluationError
 from glyph.evaluate.answering import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glyph.api import model_behind
+from glyph.asking import model_behind
 from glyph.errors import ConfigError
 from glyph.readers import Reader
 from glyph.readers.protocol import StyledReader

@@ -18,7 +18,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from glyph.api import DEFAULT_MODEL, model_behind, own_preset
+from glyph.api import DEFAULT_MODEL
+from glyph.asking import model_behind, own_preset
 from glyph.documents import document_from_text
 from glyph.errors import GlyphError, UnknownModelError
 from glyph.pages import PALETTE_SIZE, Glyphs, Lines, Page, PageLayout

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 
-from glyph import api
+from glyph.asking import ask
 from glyph.checking import Doubt, doubts_about
 from glyph.documents import Document
 from glyph.errors import GlyphError
@@ -134,7 +134,7 @@ class Asking:
         of = f"of {len(self.view.layouts):,} pages" if document is not self.view.document else ""
         if lane.what == "pages":
             config, note = config_for(reader, self.view)
-            asked = api.ask(document, self.question, reader=reader, preset=config)
+            asked = ask(document, self.question, reader=reader, preset=config)
             lane.note = "; ".join(filter(None, (f"{asked.num_pages} pages {of}".strip(), note)))
             lane.doubts = asked.doubts
             for start, end in asked.spans:

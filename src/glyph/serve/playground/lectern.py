@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from glyph import api
+from glyph.asking import own_preset
 from glyph.config import RenderConfig
 from glyph.documents import Document, SourceMap
 from glyph.errors import ConfigError
@@ -126,7 +126,7 @@ def first_pages(view: View, count: int) -> Document:
 
 def config_for(reader: Reader, view: View) -> tuple[RenderConfig, str]:
     """Return how pages look for a reader, and a note when that is not what is shown."""
-    own = api.own_preset(reader)
+    own = own_preset(reader)
     if own is None or any(view.config == load_preset(name) for name in NANO_PRESETS):
         return view.config, ""
     return load_preset(own), f"drawn in preset {own}, which this reader was trained on"

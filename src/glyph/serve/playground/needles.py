@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import escape
 
-from glyph import api
+from glyph.asking import ask
 from glyph.documents import Document, SourceMap, document_from_text
 from glyph.errors import GlyphError
 from glyph.serve.playground.desk import View
@@ -156,7 +156,7 @@ class Trial:
                 with lectern.opened(self.who, Listener(lambda _: None, on_page)) as reader:
                     config, test.note = config_for(reader, self.view)
                     question = f"What is the value of {needle.key}?"
-                    asked = api.ask(
+                    asked = ask(
                         test.document, question, reader=reader, preset=config, sidecar_share=0
                     )
                     needle.said = asked.answer.text

@@ -12,7 +12,8 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from glyph import api
+from glyph.api import preset_of
+from glyph.asking import SIDECAR_SHARE
 from glyph.config import RenderConfig
 from glyph.documents import Document, document_from_text
 from glyph.errors import ConfigError, GlyphError
@@ -39,7 +40,7 @@ class Studio:
         sidecar_share: Tokens for exact strings, as a share of the tokens saved.
     """
 
-    sidecar_share = api.SIDECAR_SHARE
+    sidecar_share = SIDECAR_SHARE
 
     def __init__(self) -> None:
         self.desk = Desk()
@@ -84,7 +85,7 @@ class Studio:
         """Return a preset's config and what the controls show of it."""
         chosen = preset
         if preset == AUTO:
-            chosen = api.preset_of(model, is_code=self.document(name).kind == "code")
+            chosen = preset_of(model, is_code=self.document(name).kind == "code")
         config = load_preset(chosen)
         return [config, *looks.values_of(config)]
 
