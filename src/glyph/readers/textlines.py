@@ -1,7 +1,7 @@
 """Where the lines of text stand on a page, found from its pixels alone.
 
-The page becomes ink (distance from its ground, whatever the colours). Columns are cut at white
-gaps that run down the whole page, lines at rows with little ink. Each line then gets a window of
+The page becomes ink (distance from its ground, whatever the colours). `textregions` finds the
+columns; lines are cut in each of them at rows with little ink. Each line then gets a window of
 one height, hung on its baseline: a recogniser must see how high a mark stands to tell a comma
 from an apostrophe, so a window is never as tight as the line's own ink.
 
@@ -16,11 +16,10 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, UInt8
 
 from glyph.pages import Box
+from glyph.readers.textregions import Spans, any_along, regions_of, runs_of, without_rules
 
 MIN_INK = 48
 """Ink from which a pixel counts as marked; less is the faint edge of an outline."""
-
-MAX_COLUMNS = 12
 
 UNEVEN_SHARE = 0.02
 """What a line one row off the pitch costs, as a share of an average row's ink."""
@@ -29,9 +28,6 @@ PART_SHARE, LEAST_PITCH_PX = 0.5, 5.0
 """Share of a pitch's variance that its half must explain to be the pitch, and the least pitch."""
 
 NUM_STRIPS, MIN_STRIP_PX = 72, 8
-
-Spans = list[tuple[int, int]]
-"""Runs of rows or columns: first, and one past the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +76,12 @@ def find_lines(ink_HW: UInt8[np.ndarray, "H W"]) -> list[TextLine]:
         ink_HW: From `ink_of`.
     """
     marked_HW = ink_HW >= MIN_INK
-    marked_HW = _without_rules(marked_HW)
+    marked_HW = without_rules(marked_HW)
     if not marked_HW.any():
         return []
     pitch_px = _pitch(marked_HW)
     found: list[TextLine] = []
-    for top, bottom, left, right in _regions(marked_HW, pitch_px):
+    for top, bottom, left, right in regions_of(marked_HW, pitch_px):
         region_HW = marked_HW[top:bottom, left:right]
         if not region_HW.any():
             continue
@@ -161,17 +157,7 @@ def _most_frequent(gray: UInt8[np.ndarray, "..."]) -> int:
     return int(np.bincount(gray.ravel(), minlength=256).argmax())
 
 
-def _any(marked_HW: Bool[np.ndarray, "H W"], *, axis: int) -> Bool[np.ndarray, " N"]:
-    return np.asarray(marked_HW.any(axis=axis))
-
-
-def _runs(is_on: Bool[np.ndarray, " N"]) -> Spans:
-    """Return the runs of true values."""
-    steps = np.flatnonzero(np.diff(np.concatenate(([False], is_on, [False]))))
-    return [(int(start), int(end)) for start, end in zip(steps[::2], steps[1::2], strict=True)]
-
-
-# -- pitch and rules -------------------------------------------------------------------------
+# -- pitch -----------------------------------------------------------------------------------
 
 
 def _pitch(marked_HW: Bool[np.ndarray, "H W"]) -> float:
@@ -182,7 +168,7 @@ def _pitch(marked_HW: Bool[np.ndarray, "H W"]) -> float:
     larger values where paragraphs are set apart: the smallest crowded distance is the pitch. Where
     blank rows part the lines, it is not more than a third above a line's height; the rest is gap.
     """
-    heights = [end - start for start, end in _runs(_any(marked_HW, axis=1))]
+    heights = [end - start for start, end in runs_of(any_along(marked_HW, axis=1))]
     full = [height for height in heights if 2 * height > max(heights)]
     most_px = 1.3 * float(np.percentile(full, 80))
     width = marked_HW.shape[1]
@@ -232,106 +218,6 @@ def _explained(profile_H: Float64[np.ndarray, " H"], period_px: float) -> float:
     return float((rows * (means - profile_H.mean()) ** 2).sum() / len(profile_H))
 
 
-def _without_rules(marked_HW: Bool[np.ndarray, "H W"]) -> Bool[np.ndarray, "H W"]:
-    """Return the page without paragraph borders and rulings: lines over half the page wide.
-
-    A border's sides may be shorter than a letter is tall, so they are found by its top and
-    bottom: between two rules the outermost columns of the rules are blanked.
-    """
-    width = marked_HW.shape[1]
-    wide = max(width // 2, 24)
-    rows = np.flatnonzero(marked_HW.sum(axis=1) >= wide)
-    rules_HW = np.zeros_like(marked_HW)
-    rules_HW[rows] = _long_runs(marked_HW[rows], wide)
-    if not rules_HW.any():
-        return marked_HW
-    kept_HW = marked_HW & ~rules_HW
-    rules = _runs(_any(rules_HW, axis=1))
-    for (top, start), (end, _) in pairwise(rules):
-        columns = np.flatnonzero(rules_HW[top])
-        thick = min(start - top, width // 8)
-        kept_HW[start:end, columns[0] : columns[0] + thick] = False
-        kept_HW[start:end, columns[-1] + 1 - thick : columns[-1] + 1] = False
-    return kept_HW
-
-
-def _long_runs(marked_NW: Bool[np.ndarray, "N W"], length: int) -> Bool[np.ndarray, "N W"]:
-    """Return the pixels that lie in a level run of at least `length` marked ones."""
-    width = marked_NW.shape[1]
-    before = np.zeros((len(marked_NW), width + 1), np.int32)
-    marked_NW.cumsum(axis=1, out=before[:, 1:])
-    is_start = before[:, length:] - before[:, :-length] == length
-    steps = np.zeros((len(marked_NW), width + 1), np.int32)
-    steps[:, : is_start.shape[1]] += is_start
-    steps[:, length:] -= is_start
-    return steps[:, :-1].cumsum(axis=1) > 0
-
-
-# -- columns ---------------------------------------------------------------------------------
-
-
-def _regions(
-    marked_HW: Bool[np.ndarray, "H W"], pitch_px: float
-) -> list[tuple[int, int, int, int]]:
-    """Return the parts of a page to read one after another: top, bottom, left, right.
-
-    Rows that cross the gaps between columns, such as a page label, are read by themselves.
-    """
-    height, width = marked_HW.shape
-    columns = _columns(marked_HW, pitch_px)
-    if len(columns) == 1:
-        return [(0, height, 0, width)]
-    is_gap_W = np.ones(width, np.bool_)
-    for left, right in columns:
-        is_gap_W[left:right] = False
-    crosses_H = _any(marked_HW[:, is_gap_W], axis=1)
-    for start, end in _runs(_any(marked_HW, axis=1)):
-        crosses_H[start:end] |= crosses_H[start:end].any()
-    regions: list[tuple[int, int, int, int]] = []
-    edges = [0, *(np.flatnonzero(np.diff(crosses_H)) + 1).tolist(), height]
-    for top, bottom in pairwise(edges):
-        spans = [(0, width)] if crosses_H[top] else columns
-        regions += [(top, bottom, left, right) for left, right in spans]
-    return regions
-
-
-def _columns(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
-    """Return the columns of text, the whole width when the page is not in columns.
-
-    White gaps alone do not make columns, since tables have them too. Columns of one page are
-    equally wide: their left edges are equally far apart and none is wider than that distance. And
-    all begin at the top.
-    """
-    whole = [(0, marked_HW.shape[1])]
-    rows = _runs(_any(marked_HW, axis=1))
-    if rows[-1][1] - rows[0][0] < 4 * pitch_px:
-        return whole
-    if len(rows) > 1 and rows[-1][1] - rows[-1][0] <= pitch_px:
-        rows = rows[:-1]  # a page label may stand in a gap
-    spans = _runs(_any(marked_HW[: rows[-1][1]], axis=0))
-    merged = spans[:1]
-    for left, right in spans[1:]:
-        if left - merged[-1][1] < 0.6 * pitch_px:
-            merged[-1] = (merged[-1][0], right)
-        else:
-            merged.append((left, right))
-    if not 2 <= len(merged) <= MAX_COLUMNS:
-        return whole
-    lefts = np.array([left for left, _ in merged])
-    widths = np.array([right - left for left, right in merged])
-    distance = (lefts[-1] - lefts[0]) / (len(lefts) - 1)
-    is_even = np.abs(np.diff(lefts) - distance).max() <= pitch_px
-    fits = widths.max() <= distance and widths[:-1].min() >= max(0.6 * distance, 6 * pitch_px)
-    first_row = rows[0][0] + 1.5 * pitch_px
-    begins_on_top = all(marked_HW[: int(first_row) + 1, left:right].any() for left, right in merged)
-    return _cut_in_gaps(merged, marked_HW.shape[1]) if is_even and fits and begins_on_top else whole
-
-
-def _cut_in_gaps(spans: Spans, width: int) -> Spans:
-    """Return the spans widened by a little of the gaps around them."""
-    return [(max(left - 1, 0), min(right + 1, width)) for left, right in spans]
-
-
 # -- lines -----------------------------------------------------------------------------------
 
 
@@ -348,7 +234,7 @@ def _line_bands(marked_HW: Bool[np.ndarray, "H W"], pitch_px: float) -> Spans:
     # The last stretch may end below the region, as the first may begin above it.
     marked_HW = np.pad(marked_HW, ((0, high), (0, 0)))
     height = len(marked_HW)
-    is_blank = (~_any(marked_HW, axis=1)).tolist()
+    is_blank = (~any_along(marked_HW, axis=1)).tolist()
     parted_H = np.zeros(height + 1)
     parted_H[1:-1] = (marked_HW[1:] & marked_HW[:-1]).sum(axis=1)
     lengths = np.arange(low, high + 1)
