@@ -6,6 +6,7 @@ Screenshots go to the folder of env GLYPH_ARTEFACTS.
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -223,6 +224,27 @@ def test_a_slider_moves_the_ratio_to_what_measure_says(shown: Shown) -> None:
     wanted = f"{measured.costs[0].ratio:.2f}x"
     shown.wait("said => document.querySelector('#glyph-ratio').textContent === said", wanted)
     assert float(wanted[:-1]) < float(before[:-1])
+
+
+def test_no_pane_is_blank_while_the_pages_of_a_moved_slider_come(shown: Shown) -> None:
+    held_back = re.compile(r"/playground/views/[^/]+/pages/")
+    shown.tab.route(held_back, lambda route: (time.sleep(0.3), route.continue_()))
+    shown.tab.evaluate(
+        "() => { window.panes = [];"
+        "new MutationObserver(() => window.panes.push(["
+        "  document.querySelector('.gv-text').textContent.length,"
+        "  [...document.querySelectorAll('.gv-sheet img')].filter((i) => i.naturalWidth).length]))"
+        ".observe(document.querySelector('.gv-panes'), { childList: true, subtree: true }); }"
+    )
+    before = shown.tab.get_attribute("#glyph-viewer", "data-view")
+    shown.tab.locator("#font_size_pt input[type=range]").focus()
+    shown.tab.keyboard.press("ArrowLeft")
+    shown.wait("(b) => document.querySelector('#glyph-viewer').dataset.view !== b", before)
+    shown.wait("() => glyphViewer.held(0) && glyphViewer.held(0).node")
+    shown.tab.unroute(held_back)
+    panes = shown.tab.evaluate("() => window.panes")
+    assert panes, "the slider drew no new pages"
+    assert all(num_chars > 0 and num_images > 0 for num_chars, num_images in panes)
 
 
 def test_the_bundled_reader_answers_from_pages_and_from_text(shown: Shown) -> None:

@@ -19,6 +19,20 @@
     return found;
   }
 
+  // Return a promise of text and words of a page, null where they are gone; it bears them as `held` once here.
+  function fetchWords(view, number) {
+    const promise = fetch(`/playground/views/${view.name}/pages/${number + 1}.json`)
+      .then((reply) => (reply.ok ? reply.json() : null))
+      .then((held) => (promise.held = held && Object.assign(held, { promise })));
+    return promise;
+  }
+
+  function makeImage(view, number) {
+    const [width, height] = view.pages[number];
+    return make("img", { src: `/playground/views/${view.name}/pages/${number + 1}.png`, width, height,
+      alt: `Page ${number + 1}`, draggable: "false" });
+  }
+
   // Number of page and a word of it; -1 where none is marked.
   class Viewer {
     constructor(root) {
@@ -73,9 +87,14 @@
       if (!reply.ok || serial !== this.serial) { return; }
       const view = await reply.json(), before = this.view;
       const stay = before && before.title === view.title ? this.textShare() : 0;
+      const first = Math.floor(stay * view.pages.length);
+      // What was shown stays until the pages to be seen are here, so that no pane is ever blank.
+      const ready = await this.fetchFirst(view, first);
+      if (serial !== this.serial) { return; }
       if (this.watch) { this.watch.disconnect(); }
       this.view = view;
-      this.page = -1; this.word = -1; this.pins = []; this.known = new Map();
+      this.page = -1; this.word = -1; this.pins = [];
+      this.known = new Map(ready.map(({ number, words }) => [number, words]));
       this.title.textContent = view.title;
       this.title.title = view.title;
       this.count.textContent = `of ${view.pages.length.toLocaleString("en")}`;
@@ -92,14 +111,26 @@
         block.style.containIntrinsicSize = `auto ${Math.max(60, Math.round(length / 3))}px`;
         return block;
       });
+      for (const { number, image, words } of ready) {
+        this.sheets[number].append(image);
+        if (words.held) { this.setText(number, words.held); }
+      }
       this.text.classList.toggle("gv-code", view.code);
       this.pages.replaceChildren(...this.sheets);
       this.text.replaceChildren(...this.blocks);
       this.resize();
       for (const each of [...this.sheets, ...this.blocks]) { this.watch.observe(each); }
-      this.scrollToPage(Math.floor(stay * view.pages.length), true);
+      this.scrollToPage(first, true);
       this.root.dataset.view = name;
       if (this.query.value) { this.search(); }
+    }
+
+    // Return the two pages from `first` on that exist, with image and words fetched.
+    async fetchFirst(view, first) {
+      const ready = [first, first + 1].filter((number) => number < view.pages.length).map((number) =>
+        ({ number, image: makeImage(view, number), words: fetchWords(view, number) }));
+      await Promise.allSettled(ready.flatMap(({ image, words }) => [image.decode(), words]));
+      return ready;
     }
 
     textShare() {
@@ -120,31 +151,29 @@
     fillSheet(number) {
       const sheet = this.sheets[number];
       if (sheet.querySelector("img")) { return; }
-      const [width, height] = this.view.pages[number];
-      sheet.append(make("img", { src: `/playground/views/${this.view.name}/pages/${number + 1}.png`, width, height,
-        alt: `Page ${number + 1}`, draggable: "false" }));
+      sheet.append(makeImage(this.view, number));
       this.words(number);
     }
 
     async fillBlock(number) {
       const held = await this.words(number);
       if (held && this.known.get(number) === held.promise && !held.node) {
-        held.node = document.createTextNode(held.text);
-        this.blocks[number].append(held.node);
+        this.setText(number, held);
         this.drawPins();
       }
       return held;
     }
 
+    setText(number, held) {
+      held.node = document.createTextNode(held.text);
+      this.blocks[number].append(held.node);
+    }
+
     // Return text and words of a page; of many pages those asked for last are kept.
     words(number) {
       if (this.known.has(number)) { return this.known.get(number); }
-      const view = this.view;
-      const promise = fetch(`/playground/views/${view.name}/pages/${number + 1}.json`)
-        .then((reply) => (reply.ok ? reply.json() : null))
-        .then((held) => held && view === this.view ? Object.assign(held, { promise }) : null);
+      const promise = fetchWords(this.view, number);
       this.known.set(number, promise);
-      promise.then((held) => { if (held) { promise.held = held; } });
       for (const old of this.known.keys()) {
         if (this.known.size <= KEEP_PAGES) { break; }
         if (old !== this.page && Math.abs(old - number) > 4) { this.forget(old); }
