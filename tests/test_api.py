@@ -17,7 +17,6 @@ from glyph.api import (
     DEFAULT_PRESET,
     PRESETS_OF_GRID,
     as_document,
-    is_proxy,
     make_config,
     preset_of,
     price,
@@ -29,7 +28,7 @@ from glyph.errors import ConfigError, DocumentError, UnknownModelError
 from glyph.presets import load_preset, preset_names
 from glyph.render import render_pages
 from glyph.text_tokens import count_text_tokens
-from glyph.tokens import document_cost, image_cost, model_names, resolve_model
+from glyph.tokens import document_cost, image_cost, is_proxy, model_names, resolve_model
 from glyph.vision_models import FAMILIES
 
 SENTENCE = "The quiet teacher carried a heavy letter to the village. "

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glyph import kernel
-from glyph.linebreak import Break, break_opportunities, break_table, numpy_breaks
+from glyph.linebreak import Break, break_table, numpy_breaks
 from glyph.unicode_data import (
     LineBreak,
     is_cluster_extend,
@@ -116,8 +116,8 @@ def test_numpy_and_c_agree_on_long_runs_of_few_classes(data: st.DataObject) -> N
 @settings(deadline=None)
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_a_hard_break_separates_what_precedes_from_what_follows(first: str, second: str) -> None:
-    joined = break_opportunities(code_points(first + "\n" + second))
-    alone = break_opportunities(code_points(second))
+    joined = numpy_breaks(classes_of(first + "\n" + second))
+    alone = numpy_breaks(classes_of(second))
     assert joined[len(first)] == Break.MANDATORY
     assert joined[len(first) + 1 :].tolist() == alone.tolist()
 
@@ -126,7 +126,7 @@ def test_a_hard_break_separates_what_precedes_from_what_follows(first: str, seco
 @given(st.text(max_size=100))
 def test_no_line_begins_with_a_space_or_a_mark_after_a_letter(text: str) -> None:
     classes = classes_of(text)
-    found = break_opportunities(code_points(text))
+    found = numpy_breaks(classes)
     hard = np.isin(classes[:-1], [LineBreak.BK, LineBreak.CR, LineBreak.LF, LineBreak.NL])
     assert not np.any((found[:-1] > 0) & ~hard & (classes[1:] == LineBreak.SP))
     is_letter = classes[:-1] == LineBreak.AL

@@ -323,12 +323,6 @@ def price(
     )
 
 
-def is_proxy(cost: Cost) -> bool:
-    """Whether text tokens were counted with another tokenizer than the model's own."""
-    model = resolve_model(cost.model)
-    return not (model.tokenizer_is_exact and model.tokenizer == cost.tokenizer)
-
-
 def _check_names(models: Sequence[str], tokenizer: str | None) -> None:
     """Refuse unknown models and tokenizers before any work is done for them."""
     for model in models:

@@ -82,12 +82,12 @@ def _dejavu(stem: str, slant: str) -> Family:
     return Family(*DEJAVU, f"{stem}.ttf", bold, italic, both)
 
 
-def _fontpkg(stem: str, axes: str, *, has_italic: bool = True) -> Family:
+def _fontpkg(stem: str, axes: str) -> Family:
     package = "fontpkg_" + stem
     name = "".join(part.capitalize() for part in stem.split("_"))
     name = name.replace("Jetbrains", "JetBrains")
-    italic = f"{name}-Italic[{axes}].ttf" if has_italic else ""
-    return Family(package, "files", f"{name}[{axes}].ttf", italic=italic, has_weight_axis=True)
+    upright, italic = f"{name}[{axes}].ttf", f"{name}-Italic[{axes}].ttf"
+    return Family(package, "files", upright, italic=italic, has_weight_axis=True)
 
 
 def _noto(stem: str, italic: str = "") -> Family:

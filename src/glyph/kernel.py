@@ -43,11 +43,6 @@ def has_native() -> bool:
     return _native is not None
 
 
-def native_module() -> Any:
-    """Return the C module in use, or None."""
-    return _active
-
-
 @contextmanager
 def using(name: str) -> Generator[None]:
     """Run a block with the 'c' or the 'numpy' kernel; for tests and benchmarks."""

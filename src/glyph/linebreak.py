@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import UInt8, UInt32
+from jaxtyping import UInt8
 
-from glyph.unicode_data import LineBreak, UInt8Array, line_break_class
+from glyph.unicode_data import LineBreak, UInt8Array
 
 UInt16Array = npt.NDArray[np.uint16]
 IntpArray = npt.NDArray[np.intp]
@@ -54,31 +54,6 @@ class Break(IntEnum):
     NO = 0
     ALLOWED = 1
     MANDATORY = 2
-
-
-def break_opportunities(codepoints_N: UInt32[np.ndarray, " N"]) -> UInt8[np.ndarray, " N"]:
-    """Return what may happen after each character of a text that starts a line.
-
-    A block may be cut from a longer text anywhere but between CR and LF; its last characters are
-    judged without what follows. Layout looks up the classes itself and calls `kernel.line_breaks`,
-    which gives the same bytes.
-
-    Args:
-        codepoints_N: Code points below 0x110000; lone surrogates count as letters.
-
-    Returns:
-        uint8 `Break` values: 0 no break, 1 a line may end here, 2 it must. After the last
-        character it is 2 or 0: that the text ends there, the caller knows.
-
-    Source:
-        UAX #14, Unicode 15.0, with the numbers of section 8.2, example 7.
-
-    Example:
-        >>> text = np.frombuffer("Pay $1,000 now".encode("utf-32-le"), np.uint32)
-        >>> np.flatnonzero(break_opportunities(text)).tolist()
-        [3, 10]
-    """
-    return numpy_breaks(line_break_class().take(codepoints_N))
 
 
 class _Before(NamedTuple):
@@ -288,15 +263,26 @@ def _breaks_of_bases(classes_N: UInt8Array, present: list[int]) -> UInt8Array:
 
 
 def numpy_breaks(classes_N: UInt8[np.ndarray, " N"]) -> UInt8[np.ndarray, " N"]:
-    """Return the break after each character of a text that starts a line, from its classes.
+    """Return what may happen after each character of a text that starts a line.
 
-    The twin of `glyph_line_breaks` in `_linebreak.h`.
+    A block may be cut from a longer text anywhere but between CR and LF; its last characters are
+    judged without what follows. The twin of `glyph_line_breaks` in `_linebreak.h`.
 
     Args:
-        classes_N: `LineBreak` values.
+        classes_N: `LineBreak` values; see `unicode_data.line_break_class`.
 
     Returns:
-        uint8 `Break` values.
+        uint8 `Break` values: 0 no break, 1 a line may end here, 2 it must. After the last
+        character it is 2 or 0: that the text ends there, the caller knows.
+
+    Source:
+        UAX #14, Unicode 15.0, with the numbers of section 8.2, example 7.
+
+    Example:
+        >>> from glyph.unicode_data import line_break_class
+        >>> text = np.frombuffer("Pay $1,000 now".encode("utf-32-le"), np.uint32)
+        >>> np.flatnonzero(numpy_breaks(line_break_class().take(text))).tolist()
+        [3, 10]
     """
     if not classes_N.size:
         return classes_N

@@ -17,17 +17,21 @@ from importlib import resources
 
 import numpy as np
 
-from glyph.api import is_proxy
 from glyph.config import RenderConfig, field_specs
 from glyph.encode import encode_png
 from glyph.output import Saved, size_text
 from glyph.pages import SUBPIXELS, Box, Lines, Page
-from glyph.tokens import Cost
+from glyph.tokens import Cost, is_proxy
 
 MAX_PAGES = 50
 MAX_IMAGE_BYTES = 32_000_000
 MAX_MISSING = 100
 BAR_WIDTH_PX = 120
+COST_NOTE = (
+    "Above 1, pages are cheaper than text. &asymp; marks the nearest bundled tokenizer where the "
+    "model has another. Resampled pages reach the model blurred; a preset of its own patch grid "
+    "avoids that."
+)
 
 SLOT = re.compile(r"\{\{(\w+)\}\}")
 
@@ -100,7 +104,7 @@ def report_of(run: Saved, pages: ReportPages, answers: Sequence[ReportAnswer] = 
         "title": escape(_plain(document.name)),
         "numbers": _numbers(run),
         "costs": "".join(_cost_row(each, run.costs) for each in run.costs),
-        "cost_note": _cost_note(run),
+        "cost_note": COST_NOTE,
         "answers": _answers(answers, {sheet.number for sheet in shown}),
         "pages": "".join(_page(run, sheet) for sheet in shown),
         "pages_note": _pages_note(run, pages),
@@ -182,14 +186,6 @@ def _cost_row(cost: Cost, costs: Sequence[Cost]) -> str:
         f"<td>{'&asymp; ' if is_proxy(cost) else ''}{escape(cost.tokenizer)}</td>"
         f'<td class="number">{cost.pages:,}</td><td class="number">{cost.visual_tokens:,}</td>'
         f"<td>{cost.ratio:.2f}{bar}</td>{pixels}</tr>"
-    )
-
-
-def _cost_note(run: Saved) -> str:
-    return (
-        "Above 1, pages are cheaper than text. &asymp; marks the nearest bundled tokenizer where "
-        "the model has another. Resampled pages reach the model blurred; a preset of its own "
-        "patch grid avoids that."
     )
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "VisionModel",
     "document_cost",
     "image_cost",
+    "is_proxy",
     "largest_page_px",
     "model_names",
     "resolve_model",
@@ -244,6 +245,12 @@ def document_cost(
         warnings=warnings,
         overhead_tokens=overhead_tokens,
     )
+
+
+def is_proxy(cost: Cost) -> bool:
+    """Whether text tokens were counted with another tokenizer than the model's own."""
+    model = resolve_model(cost.model)
+    return not (model.tokenizer_is_exact and model.tokenizer == cost.tokenizer)
 
 
 def _size_warnings(

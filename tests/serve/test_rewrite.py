@@ -8,15 +8,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glyph.errors import ConfigError
-from glyph.serve.rewrite import read_request, rewrite_now
+from glyph.serve.paging import page_text
+from glyph.serve.rewrite import Rewritten, read_request, rewrite, spec_of
 from glyph.serve.rules import Rules, holds_secret, split_document, split_volatile
 from glyph.serve.spans import NotJsonError, parse, splice
-from glyph.serve.wires import CHAT, MESSAGES, RESPONSES, WIRES
+from glyph.serve.wires import CHAT, MESSAGES, RESPONSES, WIRES, Wire
 
 pytest.importorskip("starlette", reason="the extra [serve] is not installed")
 
 LONG = "\n".join(f"Entry {i}: the garden needs water in week {i} of the year." for i in range(200))
 RULES = Rules(vision_model="claude-sonnet-4.6")
+
+
+def rewrite_now(body: bytes, wire: Wire, rules: Rules) -> Rewritten:
+    """Rewrite a request in one go, making its pages here and now."""
+    incoming = read_request(body, wire, rules)
+    paged = {}
+    if incoming.model is not None and not incoming.reason:
+        spec = spec_of(incoming.model, rules)
+        paged = {site.text: page_text(site.text, spec) for site in incoming.sites if not site.keep}
+    done = rewrite(incoming, paged, rules)
+    return done if done.documents else Rewritten((body,), done.report)
+
 
 json_values = st.recursive(
     st.none()

@@ -21,7 +21,7 @@ def cost_table(rows: "list[tuple[str, Cost]]", *, show_preset: bool) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from glyph.api import is_proxy
+    from glyph.tokens import is_proxy
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", style="bold", no_wrap=True)
@@ -97,7 +97,7 @@ def print_remarks(
 
 def cost_values(cost: "Cost") -> dict[str, Any]:
     """Return a cost as the JSON of every verb has it."""
-    from glyph.api import is_proxy
+    from glyph.tokens import is_proxy
 
     return {
         "model": cost.model,

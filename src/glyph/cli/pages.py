@@ -118,8 +118,8 @@ def _render_result(run: "Saved", seconds: float, *, has_report: bool) -> dict[st
 def _print_run(run: "Saved", seconds: float, *, has_report: bool) -> None:
     from rich.text import Text
 
-    from glyph.api import is_proxy
     from glyph.output import REPORT, size_text
+    from glyph.tokens import is_proxy
 
     console, cost, document = make_console(), run.costs[0], run.document
     pages = f"{cost.pages:,} page{'' if cost.pages == 1 else 's'}"
@@ -213,7 +213,7 @@ def _remarks(rows: "list[tuple[str, Cost]]") -> list[str]:
 def _print_costs(name: str, characters: int, rows: "list[tuple[str, Cost]]") -> None:
     from rich.text import Text
 
-    from glyph.api import is_proxy
+    from glyph.tokens import is_proxy
 
     console = make_console()
     presets = list(dict.fromkeys(key for key, _ in rows))

@@ -186,7 +186,7 @@ def _run(
     if as_json:
         print_json(_values(result, time.perf_counter() - begin))
     else:
-        _print_result(result, asked, time.perf_counter() - begin)
+        _print_result(result, time.perf_counter() - begin)
 
 
 def _budget(
@@ -241,7 +241,7 @@ def _values(result: "Result", seconds: float) -> dict[str, Any]:
     }
 
 
-def _print_result(result: "Result", settings: "Settings", seconds: float) -> None:
+def _print_result(result: "Result", seconds: float) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text

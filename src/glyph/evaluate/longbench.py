@@ -19,8 +19,6 @@ from glyph.evaluate.task import Example, LoadedTask, TaskOptions, chosen
 
 SOURCE = "github.com/THUDM/LongBench"
 FIELDS = ("input", "context", "answers")
-FIRST_LINE_TASKS = ("trec", "triviaqa", "samsum", "lsht")
-"""Only the first line of an answer counts, as in the released evaluation."""
 
 TASKS = {
     "narrativeqa": ("single-document QA", "word_f1"),

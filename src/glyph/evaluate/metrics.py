@@ -254,7 +254,8 @@ def letter_of(answer: str, choices: Sequence[str]) -> str | None:
 
 
 def first_line(metric: Metric) -> Metric:
-    """Return a metric that looks at the first line of an answer only."""
+    """Return a metric that looks at the first line of an answer only, as LongBench's release does
+    for its few-shot tasks."""
 
     def shortened(example: Example, answer: str) -> float:
         return metric(example, answer.lstrip("\n").split("\n")[0])

@@ -14,8 +14,6 @@ from glyph.vision import VisionModel
 LONG_SIDE_PX = 1344
 """Longest side of a shown page, before it is put on the model's grid."""
 
-PDF_DPI = 72
-
 
 def _open(path: Path) -> Any:
     try:

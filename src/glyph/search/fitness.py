@@ -34,8 +34,6 @@ MARGIN = 0.5
 """A candidate must be behind by this over the root of the number of questions to be given up: about
 two standard errors of a difference on the same questions."""
 
-MAX_VISUAL_PIXELS = 40_000_000
-
 Judge = Callable[[Question, str], float]
 
 

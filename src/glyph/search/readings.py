@@ -28,14 +28,12 @@ class Reading:
         text: The answer, or the transcript.
         error: Why there is none; "" when there is.
         tokens: Tokens the reader spent, where it says.
-        is_cached: Whether the reader was not asked again.
         is_down: Whether the endpoint behind the reader failed, which says nothing about pages.
     """
 
     text: str
     error: str = ""
     tokens: int = 0
-    is_cached: bool = False
     is_down: bool = False
 
 
@@ -94,7 +92,7 @@ class Readings:
         if row is not None:
             self.num_cached += 1
             known: dict[str, Any] = json.loads(row[0])
-            return Reading(known["text"], "", 0, is_cached=True)
+            return Reading(known["text"])
         self.num_asked += 1
         try:
             reading = self._ask(pages, question)

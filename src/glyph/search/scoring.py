@@ -60,9 +60,9 @@ def _similarity(one: str, other: str) -> float:
 
 
 def interval(
-    scores: Sequence[float], groups: Sequence[int], *, seed: int = 0, level: float = 0.95
+    scores: Sequence[float], groups: Sequence[int], *, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the bootstrap interval of the mean score.
+    """Return the 95 % bootstrap interval of the mean score.
 
     Questions about one passage fail together, so that passages are drawn and not questions. With a
     single passage its questions are drawn: narrow, but better than nothing.
@@ -71,7 +71,6 @@ def interval(
         scores: One for each question.
         groups: Passage of each question.
         seed: Of the resampling.
-        level: Share of resampled means inside the interval.
     """
     values, passages = np.asarray(scores, float), np.asarray(groups)
     names = np.unique(passages)
@@ -82,6 +81,5 @@ def interval(
         sums, counts = values, np.ones(len(values))
     drawn = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)

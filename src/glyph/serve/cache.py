@@ -187,13 +187,6 @@ class PageCache:
             pool, self._pool = self._pool, None
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
-    async def warm_up(self, spec: PageSpec) -> None:
-        """Start the workers and let each load its fonts and token ranks."""
-        loop = asyncio.get_running_loop()
-        jobs = [loop.run_in_executor(self._executor(), page_text, f"warm {i}", spec)
-                for i in range(self._workers)]  # fmt: skip
-        await asyncio.gather(*jobs)
-
     def _finished(self, key: str, done: asyncio.Task[PagedText]) -> None:
         self._running.pop(key, None)
         if not done.cancelled():

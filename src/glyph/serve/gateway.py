@@ -43,23 +43,19 @@ class Legibility:
 
     Attributes:
         word_errors: Character error rate on words by model name, from `glyph probe --json`.
-        demand: Models without a probe stay text.
     """
 
     word_errors: dict[str, float] = field(default_factory=lambda: dict[str, float]())
-    demand: bool = False
 
     def reason_against(self, *names: str) -> str:
         """Return why a model gets no pages, "" when it may."""
         found = [
             self.word_errors[name.lower()] for name in names if name.lower() in self.word_errors
         ]
-        if not found:
-            return "not-probed" if self.demand else ""
-        return "unreadable" if found[0] > POOR_WORDS else ""
+        return "unreadable" if found and found[0] > POOR_WORDS else ""
 
     @classmethod
-    def from_folder(cls, folder: Path, *, demand: bool = False) -> "Legibility":
+    def from_folder(cls, folder: Path) -> "Legibility":
         """Read all results of `glyph probe --json` in a folder.
 
         Raises:
@@ -75,7 +71,7 @@ class Legibility:
                 raise ConfigError(
                     f"{path} is no result of 'glyph probe --json'; keep only those in the folder."
                 ) from error
-        return cls(errors, demand)
+        return cls(errors)
 
 
 @dataclass(slots=True)

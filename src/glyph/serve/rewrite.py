@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from glyph.errors import UnknownModelError
 from glyph.serve.gate import NO_CACHE, CachePrices, Room, Verdict, cache_prices, judge
-from glyph.serve.paging import PagedText, PageSpec, config_for, page_text
+from glyph.serve.paging import PagedText, PageSpec, config_for
 from glyph.serve.prices import PER, TokenPrices
 from glyph.serve.rules import Rules
 from glyph.serve.spans import Edit, Node, NotJsonError, parse, splice
@@ -298,20 +298,3 @@ def _room(body: Node) -> Room:
         stack += node.fields.values()
         stack += node.items
     return room
-
-
-def rewrite_now(body: bytes, wire: Wire, rules: Rules) -> Rewritten:
-    """Rewrite a request in one go, making the pages here and now.
-
-    Example:
-        >>> from glyph.serve.wires import CHAT
-        >>> rewrite_now(b'{"model": "glm-4.1v", "messages": []}', CHAT, Rules()).report.reason
-        'short'
-    """
-    incoming = read_request(body, wire, rules)
-    paged: dict[str, PagedText] = {}
-    if incoming.model is not None and not incoming.reason:
-        spec = spec_of(incoming.model, rules)
-        paged = {site.text: page_text(site.text, spec) for site in incoming.sites if not site.keep}
-    done = rewrite(incoming, paged, rules)
-    return Rewritten((body,), done.report) if not done.documents else done

@@ -21,7 +21,7 @@ import pytest
 
 from glyph.errors import ConfigError, TrainingError
 from glyph.train.config import Stage, TrainConfig, load_config
-from glyph.train.emit.job import ENGINES, TAKES, Engine, Order, write_job
+from glyph.train.emit.job import TAKES, Engine, Order, write_job
 from glyph.train.emit.jobs import make_job
 from glyph.train.emit.swift import swift_flags
 from glyph.train.emit.trl import trl_settings
@@ -31,7 +31,7 @@ from glyph.train.samples.sources import find_sources
 from glyph.train.samples.store import Run, write
 
 ROOT = Path(__file__).parents[3]
-JOBS = [(engine, stage) for engine in ENGINES for stage in TAKES[engine]]
+JOBS = [(engine, stage) for engine, stages in TAKES.items() for stage in stages]
 STAGES: tuple[Stage, ...] = ("cpt", "sft", "grpo")
 
 

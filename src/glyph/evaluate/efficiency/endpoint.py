@@ -22,6 +22,8 @@ from glyph.text_tokens import count_text_tokens
 
 QUESTION = "Which subject is the first paragraph about?"
 OUTPUT_TOKENS = 64
+NUM_REQUESTS = 8
+"""Of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,6 @@ def measure_endpoint(
     num_tokens: int,
     config: RenderConfig,
     *,
-    requests: int = 8,
     concurrency: int = 4,
     timeout_s: float = 600.0,
 ) -> ServedRow:
@@ -68,14 +69,13 @@ def measure_endpoint(
         base_url: Where it is served.
         num_tokens: Text tokens of the context.
         config: How pages look.
-        requests: Requests of each kind.
         concurrency: Requests at the same time.
         timeout_s: Longest silence.
 
     Raises:
         UpstreamError: The endpoint refused or failed.
     """
-    texts = [sample_text(num_tokens, seed) for seed in range(requests)]
+    texts = [sample_text(num_tokens, seed) for seed in range(NUM_REQUESTS)]
     options = {"base_url": base_url, "timeout_s": timeout_s}
     as_text = _run(lambda text: _ask_text(model, text, options), texts, concurrency)
     as_pages = _run(lambda text: _ask_pages(model, text, config, options), texts, concurrency)

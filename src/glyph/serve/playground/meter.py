@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from html import escape
 
-from glyph.api import is_proxy
 from glyph.documents import Document
 from glyph.serve.playground.desk import Shelf, View
 from glyph.text_tokens import count_text_tokens
-from glyph.tokens import Cost, document_cost, resolve_model
+from glyph.tokens import Cost, document_cost, is_proxy, resolve_model
 
 MAX_COUNTED = 1_000
 MAX_WARNINGS = 12

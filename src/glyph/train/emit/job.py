@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from glyph.errors import ConfigError, TrainingError
 from glyph.output import write_atomically
@@ -13,7 +13,6 @@ from glyph.train.config import Stage, TrainConfig
 from glyph.train.samples.config import DataConfig
 
 Engine = Literal["ms-swift", "verl", "trl"]
-ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 TAKES: Mapping[Engine, tuple[Stage, ...]] = {
     "ms-swift": ("cpt", "sft", "grpo"),
