@@ -356,3 +356,11 @@ def test_doctor_exits_with_one_when_something_essential_is_broken(
     assert shown.exit_code == 1
     assert "BROKEN" in shown.stdout
     assert "extra [train]" in shown.stdout
+
+
+def test_tokens_that_a_reader_of_this_machine_counts_are_not_an_endpoints(tmp_path: Path) -> None:
+    path = tmp_path / "code.txt"
+    path.write_text("The code is 5512.\n", "utf-8")
+    shown = run("ask", path, "What is the code?", "--reader", "nano").stdout
+    assert "5512" in shown
+    assert "as counted by the reader" in shown

@@ -126,6 +126,13 @@ def test_a_file_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
     )
 
 
+def test_an_address_is_never_fetched_and_told_whole() -> None:
+    assert refusal("measure", "https://example.org/a/book.txt") == (
+        "https://example.org/a/book.txt is an address, and nothing is ever fetched; download it, "
+        "and give the path of the file."
+    )
+
+
 def test_an_error_names_its_kind_for_programs(letters: Path, tmp_path: Path) -> None:
     kinds = {
         "ConfigError": ("render", letters, "-o", tmp_path / "x", "--set", "dpi=1"),

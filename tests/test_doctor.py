@@ -2,8 +2,10 @@
 
 import json
 import threading
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +123,12 @@ def test_a_broken_preset_and_a_broken_tokenizer_are_found(monkeypatch: pytest.Mo
     check = check_of("presets")
     assert check.status == "broken"
     assert "is not valid TOML" in check.detail
+
+
+def test_every_extra_that_can_be_installed_is_looked_at() -> None:
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    extras = tomllib.loads(project.read_text("utf-8"))["project"]["optional-dependencies"]
+    assert set(doctor.EXTRAS) == set(extras) - {"dev"}
 
 
 def test_absent_extras_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,10 +94,10 @@ def test_an_unknown_model_is_answered_with_the_nearest_names():
         resolve_model("z-ai/glm-4.7v")
     assert str(error.value) == (
         "no visual-token rule is known for model 'z-ai/glm-4.7v'; did you mean 'glm-4.6v', "
-        "'glm-4.5v', 'glm-4.1v'? glyph.tokens.model_names() lists the known models; the rule of "
-        "another family is never used instead."
+        "'glm-4.5v', 'glm-4.1v'? 'glyph models', or glyph.tokens.model_names(), lists the "
+        "known ones; the rule of another family is never used instead."
     )
-    with pytest.raises(UnknownModelError, match=r"for model 'xyzzy'\. glyph.tokens.model_names"):
+    with pytest.raises(UnknownModelError, match=r"for model 'xyzzy'\. 'glyph models'"):
         image_cost(588, 840, "xyzzy")
 
 

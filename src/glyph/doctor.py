@@ -34,9 +34,16 @@ PACKAGES = (
     "typer", "rich",
 )  # fmt: skip
 EXTRAS = {
+    "documents": ("pypdfium2", "markitdown"),
     "ocr": ("rapidocr",),
     "fonts": ("fontpkg_noto_serif", "fontpkg_roboto", "fontpkg_jetbrains_mono"),
-    "train": ("torch", "transformers"),
+    "search": ("optuna", "anthropic"),
+    "evaluate": ("rouge", "jieba", "pypdfium2", "pyarrow"),
+    "serve": ("starlette", "uvicorn", "aiohttp", "prometheus_client", "structlog", "mcp"),
+    "ui": ("gradio",),
+    "batch": ("pyarrow",),
+    "ray": ("ray",),
+    "train": ("torch", "transformers", "trl", "accelerate", "peft", "datasets"),
 }
 SAMPLE = "The page is the price: 1,024 tokens on 42 pages."
 SELF_TEST_REPEATS = 1_000

@@ -400,6 +400,12 @@ def read_file(path: Path) -> bytes:
             f"{str(path)[:40]!r} is not a file name; if it is the text itself, "
             "pass it to document_from_text."
         )
+    # A path has lost one of the two slashes.
+    if address := re.match("(https?|ftp|s3|gs):/+(.*)", path.as_posix(), re.IGNORECASE):
+        raise DocumentError(
+            f"{address[1]}://{address[2][:200]} is an address, and nothing is ever fetched; "
+            "download it, and give the path of the file."
+        )
     hint = "give the path of one file, or '-' for standard input"
     try:
         return path.read_bytes()

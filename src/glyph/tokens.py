@@ -103,8 +103,8 @@ def resolve_model(name: str) -> VisionModel:
         meant = f"; did you mean {near}?" if near else "."
         raise UnknownModelError(
             f"no visual-token rule is known for model '{name}'{meant} "
-            "glyph.tokens.model_names() lists the known models; the rule of another family is "
-            "never used instead."
+            "'glyph models', or glyph.tokens.model_names(), lists the known ones; the rule of "
+            "another family is never used instead."
         )
     family = _FAMILY_OF[canonical]
     if variant is not None and variant not in family.variants:

@@ -13,7 +13,7 @@ from glyph.encode import write_pdf
 from glyph.errors import DocumentError
 from glyph.highlight import INK_ROLES, ink_roles
 from glyph.intake import folder as folder_module
-from glyph.intake import office, sections
+from glyph.intake import office, pdf, sections
 
 
 def pdf_of(pages: list[list[str]]) -> bytes:
@@ -181,7 +181,7 @@ def test_a_folder_is_its_texts_in_order_without_what_git_ignores(code_base: Path
     assert (document.name, document.kind) == ("project", "code")
     assert document.notes[:2] == (
         "3 files of a folder",
-        "1 file left out, not text or too large (src/logo.png)",
+        "1 file left out, not text, too large, or links (src/logo.png)",
     )
     for section in document.sections:
         source = (code_base / section.name).read_bytes().replace(b"\r\n", b"\n").decode()
@@ -223,6 +223,18 @@ def test_large_files_and_links_are_left_out(
     (code_base / "loop").symlink_to(code_base)
     names = [section.name for section in open_document(code_base).sections]
     assert names == ["src/notes.txt"]
+
+
+def test_links_that_are_left_out_are_told(tmp_path: Path) -> None:
+    (tmp_path / "gate.txt").write_text("The gate code is 9911.\n")
+    (tmp_path / "broken").symlink_to("nowhere")
+    (tmp_path / "itself").symlink_to("itself")
+    notes = open_document(tmp_path).notes
+    assert notes[1] == "2 files left out, not text, too large, or links (broken, itself)"
+
+
+def test_bullets_of_symbol_fonts_in_a_pdf_are_bullets_that_every_font_has() -> None:
+    assert pdf._plain("\uf0b7 one\r\n\uf0a7 two") == "\u2022 one\n\u25aa two"
 
 
 def test_a_folder_without_text_is_an_error(tmp_path: Path) -> None:

@@ -173,7 +173,8 @@ def _print_answer(asked: "Asked", document: "Document", seconds: float) -> None:
     console.print(Text(f"  by       {answer.reader}{how}{sure}, {seconds:.1f} s"))
     if answer.usage.input_tokens is not None:
         usage = f"{answer.usage.input_tokens:,} in, {answer.usage.output_tokens or 0:,} out"
-        console.print(Text(f"  tokens   {usage}, as counted by the endpoint"))
+        counter = "the endpoint" if answer.reader.startswith("openai") else "the reader"
+        console.print(Text(f"  tokens   {usage}, as counted by {counter}"))
     if cost is not None:
         console.print(
             Text.assemble(

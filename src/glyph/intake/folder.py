@@ -22,8 +22,8 @@ MAX_NAMED = 3
 def document_of_folder(folder: Path, name: str) -> Document:
     """Return all texts of a folder in the order of their paths, each under a heading.
 
-    Hidden files, what `.gitignore` files name, binaries and files above 2 MB are left out, which
-    the document's notes say. Every file is a section with the language of its suffix, so that
+    Hidden files and what `.gitignore` files name are left out; so are links, binaries and files
+    above 2 MB, which the document's notes say. Every file is a section with the language of its suffix, so that
     pages are coloured and an answer can name file and line.
 
     Raises:
@@ -38,7 +38,8 @@ def document_of_folder(folder: Path, name: str) -> Document:
     if left_out:
         more = ", ..." if len(left_out) > MAX_NAMED else ""
         named = ", ".join(left_out[:MAX_NAMED]) + more
-        notes.append(f"{count_of(len(left_out), 'file')} left out, not text or too large ({named})")
+        what = count_of(len(left_out), "file")
+        notes.append(f"{what} left out, not text, too large, or links ({named})")
     return replace(document, notes=(*notes, *document.notes))
 
 
@@ -46,7 +47,7 @@ def _stretches(folder: Path, left_out: list[str]) -> Iterator[Stretch]:
     for path in _files(folder, ()):
         name = path.relative_to(folder).as_posix()
         try:
-            if path.stat().st_size > MAX_FILE_BYTES:
+            if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
                 left_out.append(name)
                 continue
             document = load_document(path, unwrap=False)
@@ -66,12 +67,12 @@ def _files(folder: Path, specs: tuple[tuple[Path, GitIgnoreSpec], ...]) -> Itera
     except OSError as error:
         raise DocumentError(f"cannot read the folder {folder} ({error.strerror}).") from None
     for path in entries:
-        if path.name.startswith(".") or path.name in NEVER or path.is_symlink():
+        if path.name.startswith(".") or path.name in NEVER:
             continue
         slash = "/" if path.is_dir() else ""
         if any(spec.match_file(path.relative_to(at).as_posix() + slash) for at, spec in specs):
             continue
-        if path.is_dir():
-            yield from _files(path, specs)
-        elif path.is_file():
+        if path.is_file() or path.is_symlink():
             yield path
+        elif path.is_dir():
+            yield from _files(path, specs)

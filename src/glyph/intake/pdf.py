@@ -14,6 +14,9 @@ from glyph.intake.sections import Stretch, document_of_stretches
 _HYPHEN_AT_LINE_END = re.compile("[\u00ad\x02\ufffe]\r?\n?")
 """How pdfium gives a word that was divided at the end of a line."""
 
+_SYMBOL_BULLETS = {0xF0B7: "\u2022", 0xF0A7: "\u25aa"}
+"""Bullets of Symbol and Wingdings, as word processors write them; no other font has them there."""
+
 
 def document_of_pdf(data: bytes, name: str, *, kind: Kind | None, unwrap: bool | None) -> Document:
     """Return the text of a PDF with a section a page; its hard-wrapped lines are joined.
@@ -60,5 +63,9 @@ def _stretches(pdf: Any) -> Iterator[Stretch]:
         text = str(text_page.get_text_range())
         text_page.close()
         page.close()
-        text = _HYPHEN_AT_LINE_END.sub("", text).replace("\r\n", "\n")
-        yield Stretch(f"page {number + 1}", "", text)
+        yield Stretch(f"page {number + 1}", "", _plain(text))
+
+
+def _plain(text: str) -> str:
+    text = _HYPHEN_AT_LINE_END.sub("", text).replace("\r\n", "\n")
+    return text.translate(_SYMBOL_BULLETS)
