@@ -23,8 +23,8 @@ def document_of_folder(folder: Path, name: str) -> Document:
     """Return all texts of a folder in the order of their paths, each under a heading.
 
     Hidden files and what `.gitignore` files name are left out; so are links, binaries and files
-    above 2 MB, which the document's notes say. Every file is a section with the language of its suffix, so that
-    pages are coloured and an answer can name file and line.
+    above 2 MB, which the document's notes say. Every file is a section with the language of its
+    suffix, so that pages are coloured and an answer can name file and line.
 
     Raises:
         DocumentError: There is no text in it, or more than fits.
