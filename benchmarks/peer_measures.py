@@ -31,7 +31,7 @@ SCRIPTS = {
     "Cyrillic": "абвгдежзийклмноп",
     "Devanagari": "अआइईउऊएऐकखगघचछजझ",
     "emoji": "😀🎉🚀🔥💡🐍✅❌📦🧪🌍🔒🎯🦊🍎🧩",
-    "combining": "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0323\u0327\u0328",
+    "combining": "".join(map(chr, (*range(0x300, 0x305), *range(0x306, 0x30D), 0x323, 0x327))),
     "mathematics": "∀∃∇∈∑√∞≈≠≤⊂⊕ℝ𝔸𝒳⟨",
 }  # fmt: skip
 SPACING = {

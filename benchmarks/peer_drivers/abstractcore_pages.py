@@ -1,4 +1,4 @@
-"""Pages of AbstractCore's Glyph module, with its profile for the model's provider, without cache."""
+"""Pages of AbstractCore's Glyph module with its profile for the model's provider; no cache."""
 
 import base64
 import logging
