@@ -18,7 +18,7 @@ from glyph.tokens import resolve_model
 from legibility import page_of_image
 from peer_renderers import Rendered
 
-LEAST_CHARS = 8_000
+LEAST_CHARS = 4_000
 """Characters that are read of each renderer, in whole pages."""
 
 UNREADABLE_PERCENT = 5.0

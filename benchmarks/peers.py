@@ -118,8 +118,9 @@ def measure_speed(journal: Journal, renderers: list[Renderer], chars: int, runs:
 def measure_reading(journal: Journal, renderers: list[Renderer]) -> None:
     words, _ = measures.texts.without_newlines(120_000)
     reader = open_reader("ocr", threads=1)
-    for kind, text in (("prose", words), ("strings", measures.random_strings(120_000))):
-        for renderer in renderers:
+    texts_of = {"strings": measures.random_strings(120_000), "prose": words}
+    for renderer in renderers:
+        for kind, text in texts_of.items():
             journal.once(
                 f"reading/{kind}/{renderer.name}",
                 lambda r=renderer, t=text: measures.reading(reader, r, t, READ_BY),
@@ -185,8 +186,8 @@ def main() -> None:
             f"price/prose/{READ_BY}/{found.name}",
             lambda r=found: measures.price(r.render(text), text, READ_BY),
         )
-    measure_reading(journal, [*equal.values(), *others, *ours[:4]])
     measure_speed(journal, [*ours, *others], arguments.chars, arguments.runs)
+    measure_reading(journal, [*equal.values(), *others, *ours[:4]])
     measure_the_rest(journal, [*ours[:2], *others], arguments.chars)
     measure_prices(journal, others, arguments.chars, MODELS)
     for peer in peers:

@@ -71,6 +71,8 @@ VARIANT_OF = {
     "aligned-28-small": "aligned-28",
     "aligned-28-dense": "aligned-28",
     "aligned-28-flow": "aligned-28",
+    "aligned-28-flow-dense": "aligned-28",
+    "aligned-32-flow": "aligned-32",
     "aligned-28-clear": "aligned-28",
     "aligned-48-clear": "aligned-48",
     "code": "aligned-28",
@@ -225,8 +227,17 @@ def test_dense_and_clear_variants_hold_more_and_less_text_on_the_same_page():
         return next(render_pages(TEXT, load_preset(name)).layouts()).end
 
     assert chars("aligned-28-dense") > 1.3 * chars("aligned-28")
+    assert chars("aligned-28-flow-dense") > 1.3 * chars("aligned-28-flow")
     assert chars("aligned-28-clear") < 0.6 * chars("aligned-28")
     assert chars("aligned-48-clear") < 0.5 * chars("aligned-48")
+
+
+def test_flowing_presets_hold_more_of_short_lines_on_the_same_page():
+    def chars(name: str) -> int:
+        return next(render_pages("short lines\n" * 900, load_preset(name)).layouts()).end
+
+    assert chars("aligned-32-flow") > 3 * chars("aligned-32")
+    assert chars("aligned-28-flow-dense") > chars("aligned-28-flow") > 3 * chars("aligned-28")
 
 
 def test_code_presets_hold_a_hundred_columns_and_say_which_is_dark():
