@@ -234,7 +234,7 @@ def test_dense_and_clear_variants_hold_more_and_less_text_on_the_same_page():
 
 def test_flowing_presets_hold_more_of_short_lines_on_the_same_page():
     def chars(name: str) -> int:
-        return next(render_pages("short lines\n" * 900, load_preset(name)).layouts()).end
+        return next(render_pages("short line\n\n" * 2_000, load_preset(name)).layouts()).end
 
     assert chars("aligned-32-flow") > 3 * chars("aligned-32")
     assert chars("aligned-28-flow-dense") > chars("aligned-28-flow") > 3 * chars("aligned-28")
