@@ -271,6 +271,17 @@ def test_ask_reads_the_answer_from_the_pages_and_leads_to_its_place(tmp_path: Pa
     shown = run("ask", path, "Who is the harbour master of Quimper?").stdout
     assert "Ludovic Arnaud" in shown
     assert "page 1 of 1, pixels" in shown
+    assert not told["is_unsure"] and "unsure:" not in shown
+
+
+def test_ask_says_when_the_reader_doubts_its_answer(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr", reason="the reader needs the extra [ocr]")
+    path = tmp_path / "note.txt"
+    path.write_text(SENTENCE * 3 + "The harbour of Quimper was dredged in May.", "utf-8")
+    question = "When did the storm break the harbour of Quimper?"
+    told = values("ask", path, question)
+    assert told["confidence"] < 0.5 and told["is_unsure"]
+    assert "unsure: this is the nearest the reader found" in run("ask", path, question).stdout
 
 
 class ChatEndpoint(BaseHTTPRequestHandler):

@@ -123,6 +123,7 @@ def _ask_values(asked: "Asked", document: "Document", seconds: float) -> dict[st
         "answer": answer.text,
         "quote": answer.quote,
         "confidence": answer.confidence,
+        "is_unsure": answer.is_unsure,
         "reader": answer.reader,
         "method": answer.method,
         "pages": [index + 1 for index in answer.pages],
@@ -151,6 +152,8 @@ def _text_under(asked: "Asked", document: "Document") -> str:
 
 def _print_answer(asked: "Asked", document: "Document", seconds: float) -> None:
     from rich.text import Text
+
+    from glyph.readers.extract import NOT_FOUND
 
     console, answer, cost = make_console(), asked.answer, asked.cost
     console.print(Text(answer.text, style="bold"))
@@ -190,6 +193,9 @@ def _print_answer(asked: "Asked", document: "Document", seconds: float) -> None:
         console.print(Text(f"  beside   {beside} as text (--sidecar 0 for none)"))
     for doubt in asked.doubts:
         console.print(Text(f"doubt: {_doubt(doubt, document)}", style="yellow"))
+    if answer.is_unsure and answer.text != NOT_FOUND:
+        told = "unsure: this is the nearest the reader found; the pages may not say what was asked."
+        console.print(Text(told, style="yellow"))
 
 
 def _doubt(doubt: "Doubt", document: "Document") -> str:

@@ -24,13 +24,13 @@ from glyph.evaluate.showing import Showing, digest_of
 from glyph.evaluate.task import Example
 from glyph.readers import Answer
 from glyph.readers.extract import NOT_FOUND
+from glyph.readers.protocol import UNSURE_BELOW
 
 KEPT_ANSWER_CHARS = 100_000
 """Longer answers are cut here before they are scored and kept; their length is kept too."""
 
 FIRST_WAIT_S, MAX_WAIT_S = 0.5, 20.0
 WRONG_BELOW = 0.5
-UNSURE_BELOW = 0.5
 NOT_JUDGED = "the answer was not judged yet"
 FATAL_STATUSES = (401, 403, 404)
 """The key, the model or the address is wrong: no example would fare better."""

@@ -11,6 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from glyph.pages import Box, Page
 
+UNSURE_BELOW = 0.5
+"""Confidence below which an answer is more likely wrong than right, and is told as unsure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -70,6 +73,11 @@ class Answer:
     usage: Usage
     seconds: float
     method: str = ""
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the reader itself doubts it; False where the reader does not say."""
+        return self.confidence is not None and self.confidence < UNSURE_BELOW
 
 
 @dataclass(frozen=True, slots=True)

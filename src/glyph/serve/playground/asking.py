@@ -16,6 +16,7 @@ from glyph.checking import Doubt, doubts_about
 from glyph.documents import Document
 from glyph.errors import GlyphError
 from glyph.readers import Answer, Reader
+from glyph.readers.extract import NOT_FOUND
 from glyph.serve.playground.desk import Place, View
 from glyph.serve.playground.lectern import (
     Lectern,
@@ -46,6 +47,7 @@ class Lane:
         note: What was shown.
         places: Where the answer stands.
         doubts: What of the answer the text does not hold.
+        is_unsure: Whether the reader itself doubts its answer.
         error: Why there is no answer.
     """
 
@@ -58,6 +60,7 @@ class Lane:
     note: str = ""
     places: list[Place] = field(default_factory=lambda: list[Place]())
     doubts: tuple[Doubt, ...] = ()
+    is_unsure: bool = False
     error: str = ""
 
 
@@ -120,6 +123,7 @@ class Asking:
                 answer = self._answer(reader, document, lane)
                 lane.total_s = time.perf_counter() - began
             lane.text = answer.text
+            lane.is_unsure = answer.is_unsure and answer.text != NOT_FOUND
             lane.first_s = lane.first_s if lane.first_s is not None else lane.total_s
             lane.tokens = (answer.usage.input_tokens, answer.usage.output_tokens)
             if lane.what != "pages":
@@ -172,6 +176,8 @@ def _card(lane: Lane, view: View) -> str:
     elif lane.state:
         body += f'<p class="gl-soft" role="status">{escape(lane.state)}</p>'
     else:
+        unsure = '<p class="gl-bad">Unsure: the nearest that was found.</p>'
+        body += unsure if lane.is_unsure else ""
         body += _numbers(lane) + place_link(lane.places) + _doubts(lane, view)
     note = f'<p class="gl-soft">{escape(lane.note)}</p>' if lane.note else ""
     return f'<article class="gl-card" data-lane="{lane.what}">{head}{body}{note}</article>'
@@ -201,6 +207,8 @@ def place_link(places: Sequence[Place], words: str = "") -> str:
 
 
 def _doubts(lane: Lane, view: View) -> str:
+    if lane.is_unsure and not lane.doubts:
+        return ""
     if not lane.doubts:
         return '<p class="gl-good">No exact string of the answer is absent from the text.</p>'
     items = ""
