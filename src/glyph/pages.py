@@ -276,17 +276,22 @@ def page_of_pixels(plane_HW: UInt8[np.ndarray, "H W"]) -> Page:
         >>> page_of_pixels(np.zeros((28, 56), np.uint8)).width_px
         56
     """
+    height_px, width_px = plane_HW.shape
+    layout = layout_of_pixels(0, width_px, height_px)
+    levels = np.arange(PALETTE_SIZE, dtype=np.uint8)
+    return Page(plane_HW, np.repeat(levels[:, None], 3, axis=1), layout)
+
+
+def layout_of_pixels(index: int, width_px: int, height_px: int) -> PageLayout:
+    """Return the layout of a page of whose text nothing is known: no characters, no lines."""
     none = np.zeros(0, np.int32)
-    height, width = plane_HW.shape
-    layout = PageLayout(
-        index=0,
-        width_px=width,
-        height_px=height,
+    return PageLayout(
+        index=index,
+        width_px=width_px,
+        height_px=height_px,
         start=0,
         end=0,
         is_closed=True,
         glyphs=Glyphs(none, none, none, none, None),
         lines=Lines(none, none, none, none, none, none, none),
     )
-    levels = np.arange(PALETTE_SIZE, dtype=np.uint8)
-    return Page(plane_HW, np.repeat(levels[:, None], 3, axis=1), layout)

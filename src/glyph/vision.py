@@ -41,6 +41,20 @@ class ImageCost:
     overhead_tokens: int = 0
 
 
+def cost_when_seen(
+    visual_tokens: int, seen_px: tuple[int, int], page_px: tuple[int, int], overhead_tokens: int = 0
+) -> ImageCost:
+    """Return the cost of a page that is resampled if it is seen at another size than its own.
+
+    Args:
+        visual_tokens: What it takes.
+        seen_px: Width and height at which the encoder sees it.
+        page_px: Width and height of the page.
+        overhead_tokens: Markers around it.
+    """
+    return ImageCost(visual_tokens, *seen_px, seen_px != page_px, overhead_tokens)
+
+
 class VisionRule(Protocol):
     """How one family of encoders sees a page."""
 
@@ -190,12 +204,11 @@ class SmartResize:
             beta = math.sqrt(self.min_pixels / area)
             seen_height = math.ceil(height * beta / cell) * cell
             seen_width = math.ceil(width * beta / cell) * cell
-        return ImageCost(
-            visual_tokens=cells(seen_width, seen_height, cell),
-            seen_width_px=seen_width,
-            seen_height_px=seen_height,
-            resampled=(seen_width, seen_height) != (width_px, height_px),
-            overhead_tokens=self.overhead_tokens,
+        return cost_when_seen(
+            cells(seen_width, seen_height, cell),
+            (seen_width, seen_height),
+            (width_px, height_px),
+            self.overhead_tokens,
         )
 
 
@@ -227,12 +240,8 @@ class BudgetFit:
             height, width = cell, min(width_px // height_px * cell, longest)
         elif width == 0:
             width, height = cell, min(height_px // width_px * cell, longest)
-        return ImageCost(
-            visual_tokens=cells(width, height, cell),
-            seen_width_px=width,
-            seen_height_px=height,
-            resampled=(width, height) != (width_px, height_px),
-            overhead_tokens=self.overhead_tokens,
+        return cost_when_seen(
+            cells(width, height, cell), (width, height), (width_px, height_px), self.overhead_tokens
         )
 
 
@@ -258,12 +267,7 @@ class RowBreaks:
         columns = max(1, ceil_div(width, self.grid_px))
         rows = max(1, ceil_div(height, self.grid_px))
         seen = (columns * self.grid_px, rows * self.grid_px)
-        return ImageCost(
-            visual_tokens=rows * (columns + 1),
-            seen_width_px=seen[0],
-            seen_height_px=seen[1],
-            resampled=seen != (width_px, height_px),
-        )
+        return cost_when_seen(rows * (columns + 1), seen, (width_px, height_px))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,12 +309,11 @@ class PadToCells:
                 height, width = self._shrunk(height, width)
             else:
                 width, height = self._shrunk(width, height)
-        return ImageCost(
-            visual_tokens=cells(width, height, self.grid_px),
-            seen_width_px=width,
-            seen_height_px=height,
-            resampled=(width, height) != (width_px, height_px),
-            overhead_tokens=self.overhead_tokens,
+        return cost_when_seen(
+            cells(width, height, self.grid_px),
+            (width, height),
+            (width_px, height_px),
+            self.overhead_tokens,
         )
 
 
@@ -341,12 +344,11 @@ class NavitPad:
         )
         width = min(max(1, int(width_px * scale)), longest_px)
         height = min(max(1, int(height_px * scale)), longest_px)
-        return ImageCost(
-            visual_tokens=cells(width, height, self.grid_px),
-            seen_width_px=width,
-            seen_height_px=height,
-            resampled=(width, height) != (width_px, height_px),
-            overhead_tokens=self.overhead_tokens,
+        return cost_when_seen(
+            cells(width, height, self.grid_px),
+            (width, height),
+            (width_px, height_px),
+            self.overhead_tokens,
         )
 
 
@@ -386,11 +388,8 @@ class PatchBudget:
                 f"{self.refused_above_patches:,}",
                 "Make the page smaller.",
             )
-        return ImageCost(
-            visual_tokens=ceil_div(patches * self.factor_percent, 100),
-            seen_width_px=width,
-            seen_height_px=height,
-            resampled=(width, height) != (width_px, height_px),
+        return cost_when_seen(
+            ceil_div(patches * self.factor_percent, 100), (width, height), (width_px, height_px)
         )
 
     def _shrunk(self, width: int, height: int, max_patches: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from glyph.vision import ImageCost, cells
+from glyph.vision import ImageCost, cells, cost_when_seen
 
 
 @lru_cache(maxsize=64)
@@ -125,12 +125,11 @@ class TilesAndThumbnail:
         columns, rows = closest_grid(width_px, height_px, self.tile_px, 1, self.max_tiles)
         tiles = columns * rows
         seen = (columns * self.tile_px, rows * self.tile_px)
-        return ImageCost(
-            visual_tokens=self.tokens_per_tile * (tiles + (tiles > 1)),
-            seen_width_px=seen[0],
-            seen_height_px=seen[1],
-            resampled=seen != (width_px, height_px),
-            overhead_tokens=self.overhead_tokens,
+        return cost_when_seen(
+            self.tokens_per_tile * (tiles + (tiles > 1)),
+            seen,
+            (width_px, height_px),
+            self.overhead_tokens,
         )
 
 
@@ -172,12 +171,7 @@ class OverviewAndTiles:
             per_tile = math.ceil(self.tile_px / self.cell_px)
             tokens += rows * per_tile * (columns * per_tile + self.row_breaks)
             seen = (columns * self.tile_px, rows * self.tile_px)
-        return ImageCost(
-            visual_tokens=tokens,
-            seen_width_px=seen[0],
-            seen_height_px=seen[1],
-            resampled=seen != (width_px, height_px),
-        )
+        return cost_when_seen(tokens, seen, (width_px, height_px))
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,12 +282,11 @@ class Slices:
         if grid:
             overhead += 2 * columns * rows + rows - 1  # <slice>, </slice>, a line break a row
         seen = (width * columns, height * rows)
-        return ImageCost(
-            visual_tokens=self.tokens_per_slice * (1 + (columns * rows if grid else 0)),
-            seen_width_px=seen[0],
-            seen_height_px=seen[1],
-            resampled=seen != (width_px, height_px),
-            overhead_tokens=overhead,
+        return cost_when_seen(
+            self.tokens_per_slice * (1 + (columns * rows if grid else 0)),
+            seen,
+            (width_px, height_px),
+            overhead,
         )
 
 
@@ -326,12 +319,10 @@ class ShortSideTiles:
         if (shortest := min(width, height)) > self.shortest_px:
             width = width * self.shortest_px // shortest
             height = height * self.shortest_px // shortest
-        return ImageCost(
-            visual_tokens=self.base_tokens
-            + self.tokens_per_tile * cells(width, height, self.tile_px),
-            seen_width_px=width,
-            seen_height_px=height,
-            resampled=(width, height) != (width_px, height_px),
+        return cost_when_seen(
+            self.base_tokens + self.tokens_per_tile * cells(width, height, self.tile_px),
+            (width, height),
+            (width_px, height_px),
         )
 
 
@@ -397,9 +388,6 @@ class CropTiles:
             crop = min(max(crop, self.min_crop_px), self.tile_px)
         scale = self.tile_px / crop
         seen = (round(width * scale), round(height * scale))
-        return ImageCost(
-            visual_tokens=self.tokens_per_tile * cells(width, height, crop),
-            seen_width_px=seen[0],
-            seen_height_px=seen[1],
-            resampled=seen != (width_px, height_px),
+        return cost_when_seen(
+            self.tokens_per_tile * cells(width, height, crop), seen, (width_px, height_px)
         )

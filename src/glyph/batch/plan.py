@@ -11,31 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from glyph.batch.tables import Piece, open_table
 from glyph.errors import ConfigError, DocumentError
 
 ROWS_SUFFIXES = (".jsonl", ".parquet")
 HIDDEN = "."
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Documents that stand together in one file.
-
-    Attributes:
-        path: The file.
-        name: Its path within the source that was named.
-        begin: First byte of JSONL, first row group of Parquet; 0 for a file that is one text.
-        end: One past the last.
-        first_row: Number of the first document in the file, from 1, for people.
-        num_bytes: How much there is to read, for dealing and for progress.
-    """
-
-    path: str
-    name: str
-    begin: int
-    end: int
-    first_row: int
-    num_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +141,6 @@ def _line_pieces(path: Path, name: str, shard_bytes: int) -> Iterator[Piece]:
 
 
 def _row_group_pieces(path: Path, name: str) -> Iterator[Piece]:
-    from glyph.batch.tables import open_table
-
     metadata = open_table(path).metadata
     row = 1
     for index in range(metadata.num_row_groups):

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glyph.batch.plan import Piece
 from glyph.errors import ConfigError, DocumentError
 
 if TYPE_CHECKING:
@@ -18,6 +18,27 @@ REPORT_KEY = "glyph"
 
 Row = tuple[str, str | DocumentError]
 """Name of a document and its text, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Documents that stand together in one file.
+
+    Attributes:
+        path: The file.
+        name: Its path within the source that was named.
+        begin: First byte of JSONL, first row group of Parquet; 0 for a file that is one text.
+        end: One past the last.
+        first_row: Number of the first document in the file, from 1, for people.
+        num_bytes: How much there is to read, for dealing and for progress.
+    """
+
+    path: str
+    name: str
+    begin: int
+    end: int
+    first_row: int
+    num_bytes: int
 
 
 def need_arrow() -> None:

@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from glyph.api import make_config
-from glyph.batch.plan import ROWS_SUFFIXES, Piece, Shard
-from glyph.batch.tables import REPORT_KEY, open_table, page_schema, texts_of_lines, texts_of_rows
+from glyph.batch.plan import ROWS_SUFFIXES, Shard
+from glyph.batch.tables import (
+    REPORT_KEY,
+    Piece,
+    open_table,
+    page_schema,
+    texts_of_lines,
+    texts_of_rows,
+)
 from glyph.documents import Document, document_from_text
 from glyph.encode import encode_png
 from glyph.errors import DocumentError, RenderError

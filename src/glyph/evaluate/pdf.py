@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from glyph.errors import DocumentError, ReaderError
-from glyph.pages import PALETTE_SIZE, Glyphs, Lines, Page, PageLayout
+from glyph.pages import PALETTE_SIZE, Page, layout_of_pixels
 from glyph.vision import VisionModel
 
 LONG_SIDE_PX = 1344
@@ -68,19 +68,4 @@ def _page(index: int, image: Image.Image, grid_px: int) -> Page:
     colours = np.array(flat.getpalette(), np.uint8).reshape(-1, 3)
     palette_C3 = np.zeros((PALETTE_SIZE, 3), np.uint8)
     palette_C3[: len(colours)] = colours
-    return Page(np.asarray(flat, np.uint8), palette_C3, _empty_layout(index, width, height))
-
-
-def _empty_layout(index: int, width: int, height: int) -> PageLayout:
-    """Return the layout of a page whose text is not ours: no characters, no lines."""
-    none = np.zeros(0, np.int64)
-    return PageLayout(
-        index=index,
-        width_px=width,
-        height_px=height,
-        start=0,
-        end=0,
-        is_closed=True,
-        glyphs=Glyphs(none, none, none, none, None),
-        lines=Lines(none, none, none, none, none, none, none),
-    )
+    return Page(np.asarray(flat, np.uint8), palette_C3, layout_of_pixels(index, width, height))

@@ -53,18 +53,7 @@ def common_words(
     # The vocabulary must not depend on how the length was searched.
     vocabulary = distinct_words(max(length, 64), random.Random(seed))
     number = fit(lambda n: build(n).text.rstrip(), length - count(question), count, 1)
-    built = build(number)
-    text = built.text.rstrip()
-    return Example(
-        id=label["id"],
-        subset=label["subset"],
-        category=label["category"],
-        context=text,
-        question=question,
-        answers=tuple(text[start:end] for start, end in built.marks),
-        metric="contains_all",
-        evidence=tuple(built.marks),
-    )
+    return _example(build(number), question, label)
 
 
 def frequent_words(
@@ -99,7 +88,11 @@ def frequent_words(
         return built
 
     number = fit(lambda n: build(n).text.rstrip(), length - count(question), count, 8)
-    built = build(number)
+    return _example(build(number), question, label)
+
+
+def _example(built: TextBuilder, question: str, label: dict[str, str]) -> Example:
+    """Return the example whose answers are the marked words of a text."""
     text = built.text.rstrip()
     return Example(
         id=label["id"],
