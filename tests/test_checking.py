@@ -77,3 +77,26 @@ def test_asking_tells_what_was_misread() -> None:
     asked = glyph.ask(TEXT, "What is the value of RETRY_LIMIT?", reader="nano")
     assert (asked.answer.text, asked.doubts) == ("17", ())
     assert asked.sidecar is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "whole"),
+    [
+        ("Token", "Token_index_max61"),
+        ("max.", "max_lock_limit69"),
+        ("It is Token", "Token_index_max61"),
+    ],
+)
+def test_a_word_cut_out_of_a_name_is_doubted_in_a_short_answer(answer: str, whole: str) -> None:
+    text = (
+        "gray-fox: Token_index_max61\nThe lamps were lit.\noak-owl: max_lock_limit69\nIt is late."
+    )
+    (doubt,) = doubts_about(answer, text)
+    assert doubt.nearest == whole and text[slice(*doubt.span)] == whole
+
+
+def test_plain_words_are_not_doubted() -> None:
+    text = "gray-fox: Token_index_max61\nThe Token of the harbour master."
+    assert doubts_about("Token", text) == ()
+    assert doubts_about("a lighthouse", text) == ()
+    assert doubts_about("the max of it all", text) == ()

@@ -16,6 +16,9 @@ from glyph.sidecar import exact_strings
 LEAST_ALIKE = 0.6
 """Share of letters, in order, that a string of the text must have in common to be named."""
 
+FEW_WORDS = 3
+"""Words of an answer up to which each may be an exact string that was cut off."""
+
 _SEPARATORS = re.compile("[,'’ \u00a0\u202f]")
 _NUMBER = re.compile(r"[+−-]?\d[\d,.'’ \u00a0\u202f]*\d|\d")
 
@@ -46,7 +49,8 @@ def doubts_about(answer: str, text: str, question: str = "") -> tuple[Doubt, ...
         question: Its strings may be repeated.
 
     Returns:
-        One doubt for each string, in the order of the answer; empty for an answer of plain words.
+        One doubt for each string, in the order of the answer. Plain words are not doubted, save
+        that a short answer may have been cut out of a longer string.
 
     Example:
         >>> doubts_about("It is 44171.", "brass-owl: 44170, iron-owl: 9")
@@ -54,21 +58,26 @@ def doubts_about(answer: str, text: str, question: str = "") -> tuple[Doubt, ...
         >>> doubts_about("It is 44,170.", "brass-owl: 44170, iron-owl: 9")
         ()
     """
-    said = exact_strings(answer, unique=True)
-    if not said:
+    said = [found.text for found in exact_strings(answer, unique=True)]
+    words = [word.strip(".,:;!?'\"()") for word in answer.split()]
+    is_short = len(words) <= FEW_WORDS
+    short = [word for word in words if is_short and len(word) > 2 and word not in said]
+    if not said and not short:
         return ()
     held = exact_strings(text, unique=True)
     strings = [found.text for found in held]
     numbers = {_plain(number) for found in held for number in _NUMBER.findall(found.text)}
     context = f"{text}\n{question}"
     doubts: list[Doubt] = []
-    for found in said:
-        is_held = found.text in strings or _stands_whole(found.text, context)
-        if is_held or _is_known(found.text, numbers):
+    for string in (*said, *short):
+        is_held = string in strings or _stands_whole(string, context)
+        if is_held or _is_known(string, numbers):
             continue
-        near = _nearest(found.text, strings)
+        near = _begun_by(string, strings) if string in short else _nearest(string, strings)
+        if string in short and not near:
+            continue
         span = next(((o.start, o.end) for o in held if o.text == near), (0, 0))
-        doubts.append(Doubt(found.text, near, span))
+        doubts.append(Doubt(string, near, span))
     return tuple(doubts)
 
 
@@ -96,3 +105,8 @@ def _nearest(string: str, held: Sequence[str]) -> str:
     alike = [other for other in held if 2 * abs(len(other) - len(string)) <= len(string)]
     found = difflib.get_close_matches(string, alike, n=1, cutoff=LEAST_ALIKE)
     return found[0] if found else ""
+
+
+def _begun_by(word: str, held: Sequence[str]) -> str:
+    """Return the first string that begins or ends with a word, or ""."""
+    return next((other for other in held if other.startswith(word) or other.endswith(word)), "")
