@@ -348,6 +348,18 @@ def test_white_space_at_a_lines_end_never_stands_among_its_ink(
             assert (inked64 <= right64).all()
 
 
+@pytest.mark.parametrize(("first", "leads"), [("x ", True), ("\u05d3 ", False)])
+def test_columns_between_tabs_keep_the_order_of_their_paragraph(
+    first: str, leads: bool, square: Path
+) -> None:
+    """UAX #9, rule L1: a tab has the paragraph's level, so words beside it do not change places."""
+    text = f"{first}\u05d0\u05d1\t\u05d2\u05d3"
+    (page,) = layouts_of(text, RenderConfig(font_family="DejaVu Sans"))
+    (before,), (after,) = page.boxes(3, 4), page.boxes(5, 6)
+    assert text[3] == "\u05d1" and text[5] == "\u05d2"
+    assert (before.left_px < after.left_px) == leads
+
+
 # -- the same pages, however they are made ---------------------------------------------------
 
 

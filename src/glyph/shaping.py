@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32, UInt8, UInt32
 
 from glyph.atlas import Atlas
-from glyph.bidi import block_levels
+from glyph.bidi import block_levels, reset_line_levels
 from glyph.fonts import Shaped
 from glyph.pages import SUBPIXELS
 from glyph.unicode_data import (
@@ -84,6 +84,8 @@ class Shaper:
             open_level: Level of the paragraph that began in an earlier block, or None.
         """
         level_N, base_N = block_levels(codepoints_N, first_base=open_level)
+        # Columns set apart by tabs keep the paragraph's order, whatever the words in them are.
+        level_N = reset_line_levels(level_N, codepoints_N, base_N)
         starts, ends, faces, scripts = self._runs_of(codepoints_N, level_N)
         store = self._atlas.run_store(RunStore)
         columns = (starts, ends, faces, level_N[starts] & 1, scripts)
